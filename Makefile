@@ -1,0 +1,51 @@
+# Everything here installs what it needs where that is missing, as root or through sudo: see tests/setup.
+VENV := $(shell tests/setup venv)
+PYTHON = $(VENV)/bin/python
+PYTEST = $(VENV)/bin/pytest
+# Two VMs at a time; a test is handed out only when somebody is free, in the order of collection.
+VMS ?= 2
+PARALLEL = -n $(VMS) --dist load --maxschedchunk 1
+OUT ?= out
+
+help:
+	@echo 'make demo       a virtual machine installs itself, and boots as a node (make demo-node: and stays)'
+	@echo 'make image      the image and its ISO, to OUT=$(OUT)'
+	@echo 'make test       linters, unit tests, virtual machines; test-unit, test-vm, test-all: one part, or more of it'
+	@echo 'make lint       linters only'
+
+setup:
+	@tests/setup
+
+image: setup
+	$(PYTHON) -m autoinstall build --recipe vm -o $(OUT)
+
+demo: setup
+	@$(PYTHON) -m tests.vm.demo
+
+demo-node: setup
+	@$(PYTHON) -m tests.vm.demo --stay
+
+test: setup
+	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests
+
+test-all: setup
+	$(PYTEST) $(PARALLEL) tests
+
+test-unit: setup
+	$(PYTEST) tests/unit
+
+test-vm: setup
+	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/vm
+
+lint: setup
+	$(PYTEST) -q tests/unit/test_linters.py tests/unit/test_architecture.py
+
+format: setup
+	$(VENV)/bin/ruff check --fix autoinstall tests
+	$(VENV)/bin/ruff format autoinstall tests
+
+clean:
+	rm -rf $(OUT) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup image demo demo-node test test-all test-unit test-vm lint format clean
