@@ -1,0 +1,180 @@
+"""What a virtual machine is made of, as values, and the words QEMU wants for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+MIB = 1 << 20
+GIB = 1 << 30
+DISK_BYTES = 8 * GIB
+OVMF = Path("/usr/share/OVMF")
+
+
+class Firmware(Enum):
+    """What the machine starts from."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class Bus(Enum):
+    """How a disk hangs on the machine: QEMU's device."""
+
+    VIRTIO = "virtio-blk-pci"
+    SCSI = "scsi-hd"
+    SATA = "ide-hd"
+    NVME = "nvme"
+
+
+class OnError(Enum):
+    """What QEMU does when the file under a disk fails: the guest is told, or the machine is stopped."""
+
+    REPORT = "report"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk: the file under it, and what the machine sees of it.
+
+    `write_log`: a file that receives every write and flush, in order, in the format of dm-log-writes.
+    `faults`: a file of QEMU's blkdebug rules.
+    """
+
+    path: Path
+    serial: str = "TARGET0"
+    bus: Bus = Bus.VIRTIO
+    boot_index: int | None = 0
+    write_log: Path | None = None
+    faults: Path | None = None
+    on_error: OnError = OnError.REPORT
+
+    @property
+    def id(self) -> str:
+        """QEMU's name of the device."""
+        return f"disk-{self.serial}"
+
+    def block_nodes(self) -> list[dict[str, object]]:
+        """The layers under the device, for -blockdev or blockdev-add; the last is the top, named as the disk."""
+        form = "qcow2" if self.path.suffix == ".qcow2" else "raw"
+        layers: list[dict[str, object]] = [
+            {
+                "driver": "file",
+                "filename": str(self.path),
+                "discard": "unmap",
+                "cache": {"direct": False, "no-flush": True},
+            },
+            {"driver": form, "discard": "unmap", "detect-zeroes": "unmap"},
+        ]
+        if self.faults:
+            layers.append({"driver": "blkdebug", "config": str(self.faults)})
+        extra: list[dict[str, object]] = []
+        if self.write_log:
+            extra.append({"driver": "file", "filename": str(self.write_log), "node-name": f"{self.id}-log"})
+            layers.append(
+                {
+                    "driver": "blklogwrites",
+                    "log": f"{self.id}-log",
+                    "log-sector-size": 512,
+                    "log-super-update-interval": 1,
+                }
+            )
+        for level, layer in enumerate(layers):
+            layer["node-name"] = self.id if level == len(layers) - 1 else f"{self.id}-{level}"
+            if level:
+                layer["image" if layer["driver"] == "blkdebug" else "file"] = f"{self.id}-{level - 1}"
+        return extra + layers
+
+    def device(self) -> dict[str, object]:
+        """For -device or device_add."""
+        device: dict[str, object] = {
+            "driver": self.bus.value,
+            "id": f"{self.id}-dev",
+            "drive": self.id,
+            "serial": self.serial,
+        }
+        if self.boot_index is not None:
+            device["bootindex"] = self.boot_index
+        if self.bus in (Bus.VIRTIO, Bus.SCSI):
+            device |= {"werror": self.on_error.value, "rerror": self.on_error.value}
+        return device
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A kernel that QEMU itself loads, without firmware's boot order."""
+
+    kernel: Path
+    initrd: Path
+    command_line: str
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save."""
+
+    firmware: Firmware = Firmware.BIOS
+    disks: tuple[Disk, ...] = ()
+    cdrom: Path | None = None
+    direct: Direct | None = None
+    memory_mib: int = 2048
+    reboots: bool = False
+    incoming: bool = False
+    uuid: str = "9c0de0a7-0000-4000-8000-00000000a001"
+    mac: str = "52:54:00:a0:00:01"
+    more: tuple[str, ...] = ()
+
+
+def new_disk(path: Path, size_bytes: int = DISK_BYTES) -> Path:
+    """A blank raw disk that takes no room yet."""
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+    return path
+
+
+def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
+    """The command line of QEMU, but for its channels."""
+    words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc"]
+    words += ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(hardware.memory_mib)]
+    words += ["-uuid", hardware.uuid, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
+    words += ["-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
+    words += ["-device", f"virtio-net-pci,netdev=net0,mac={hardware.mac},romfile="]
+    words += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "ahci,id=ahci0"]
+    if not hardware.reboots:
+        words.append("-no-reboot")
+    if hardware.firmware is Firmware.UEFI:
+        words += _ovmf(state_dir)
+    if hardware.cdrom:
+        words += ["-blockdev", json.dumps(_cdrom(hardware.cdrom))]
+        words += ["-device", "ide-cd,drive=cdrom,bus=ahci0.0,bootindex=9"]
+    for disk in hardware.disks:
+        for node in disk.block_nodes():
+            words += ["-blockdev", json.dumps(node)]
+        words += ["-device", json.dumps(disk.device())]
+    if hardware.direct:
+        words += ["-kernel", str(hardware.direct.kernel), "-initrd", str(hardware.direct.initrd)]
+        words += ["-append", hardware.direct.command_line]
+    if hardware.incoming:
+        words += ["-incoming", "defer"]
+    return [*words, *hardware.more]
+
+
+def _cdrom(path: Path) -> dict[str, object]:
+    return {
+        "driver": "raw",
+        "node-name": "cdrom",
+        "read-only": True,
+        "file": {"driver": "file", "filename": str(path), "read-only": True},
+    }
+
+
+def _ovmf(state_dir: Path) -> list[str]:
+    variables = state_dir / "ovmf-vars.fd"
+    if not variables.exists():
+        variables.write_bytes((OVMF / "OVMF_VARS_4M.fd").read_bytes())
+    code = OVMF / "OVMF_CODE_4M.fd"
+    words = ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
+    return [*words, "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
