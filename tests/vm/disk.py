@@ -49,7 +49,16 @@ class DiskImage:
     def probe(self, label: str) -> dict[str, str]:
         """What blkid finds on a partition: TYPE, LABEL, UUID, …; empty for nothing."""
         partition = self.table[label]
-        words = ["blkid", "-p", "-o", "export", "-O", str(partition.start_bytes), "-S", str(partition.size_bytes)]
+        words = [
+            "blkid",
+            "-p",
+            "-o",
+            "export",
+            "-O",
+            str(partition.start_bytes),
+            "-S",
+            str(partition.size_bytes),
+        ]
         done = subprocess.run([*words, self.path], capture_output=True, text=True)
         assert done.returncode in (0, 2), done.stderr
         return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
@@ -131,7 +140,9 @@ class DiskImage:
         text = self.lvm_text(label)
         extent = 512 * int(_first(r"extent_size = (\d+)", text))
         blocks = re.findall(r"\n(\w+) \{\nid = [^}]*?segment_count = \d+\n(.*?)\n\}\n\}", text, re.DOTALL)
-        return {name: extent * sum(map(int, re.findall(r"extent_count = (\d+)", body))) for name, body in blocks}
+        return {
+            name: extent * sum(map(int, re.findall(r"extent_count = (\d+)", body))) for name, body in blocks
+        }
 
     # The whole
 

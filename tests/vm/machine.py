@@ -39,7 +39,9 @@ FATAL = re.compile(
 class Machine:
     """A machine that is running, or has run, in `work_dir`: its logs, its NVRAM and its channels are there."""
 
-    def __init__(self, hardware: Hardware, work_dir: Path, *, key: Path | None = None, name: str = "machine") -> None:
+    def __init__(
+        self, hardware: Hardware, work_dir: Path, *, key: Path | None = None, name: str = "machine"
+    ) -> None:
         self.hardware = hardware
         self.work_dir = work_dir
         self.name = name
@@ -240,7 +242,14 @@ class Machine:
         self._shell_end = channel("shell", self.shell_console.feed)
         self._qmp_end = channel("qmp", Lines(self._on_qmp_line).feed)
         self._report_end = channel("report", Lines(self._on_report_line).feed)
-        words += ["-serial", "chardev:console", "-serial", "chardev:shell", "-mon", "chardev=qmp,mode=control"]
+        words += [
+            "-serial",
+            "chardev:console",
+            "-serial",
+            "chardev:shell",
+            "-mon",
+            "chardev=qmp,mode=control",
+        ]
         words += ["-device", "virtserialport,chardev=report,name=org.autoinstall.report.0"]
         self._log("qemu").write_text(shlex.join(words) + "\n")
         with self._log("qemu").open("ab") as log:

@@ -44,10 +44,14 @@ class Ssh:
         where = ["-p", str(self.port), f"{user}@127.0.0.1"]
         return ["ssh", *NO_QUESTIONS, *QUIET, *options, *identity, *where]
 
-    def run(self, command: str, *, user: str = "admin", limit_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *, user: str = "admin", limit_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command over there, with the key; no terminal, no questions. The caller checks the status."""
         words = [*self.command(user, ["-o", "BatchMode=yes"]), command]
-        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)
+        return subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s
+        )
 
     def read(self, command: str, *, limit_s: float = 60) -> str:
         """What a command prints; AssertionError with what it complained of if it fails."""
@@ -68,7 +72,10 @@ class Ssh:
     def host_keys(self) -> set[str]:
         """The public host keys that sshd shows: `type base64`."""
         done = subprocess.run(
-            ["ssh-keyscan", "-p", str(self.port), "127.0.0.1"], capture_output=True, text=True, timeout=LOGIN_LIMIT_S
+            ["ssh-keyscan", "-p", str(self.port), "127.0.0.1"],
+            capture_output=True,
+            text=True,
+            timeout=LOGIN_LIMIT_S,
         )
         lines = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         return {" ".join(words[1:3]) for words in lines}
