@@ -1,0 +1,69 @@
+#!/bin/sh
+# A boot that ended in the initramfs: somebody is told, and the machine does what autoinstall.on_failure says.
+#
+# dracut sources this before it would open a shell (emergency) or switch off (shutdown-emergency). In a live
+# boot it comes back only where a shell was asked for by word; a node always starts again: its boot loader
+# counts, and takes the other slot in the end.
+
+command -v getarg > /dev/null || . /lib/dracut-lib.sh
+. /lib/autoinstall-lib.sh
+
+# For whoever reads the console of a node that starts again.
+AUTOINSTALL_READING_TIME_S=10
+
+# Prints why, in one line.
+autoinstall_reason() {
+    local _line _dev
+    # die leaves its reason as a command line: warn dracut: FATAL: "reason"
+    while read -r _line; do
+        case "$_line" in *'FATAL: '*) printf '%s\n' "${_line#*FATAL: }" && return 0 ;; esac
+    done 2> /dev/null < "$hookdir/emergency/01-die.sh"
+    _dev=$(label_uuid_to_dev "${root#*:}")
+    if [ -e "$_dev" ]; then
+        echo "the system on $_dev could not be mounted"
+    else
+        echo "$_dev was not found"
+    fi
+}
+
+autoinstall_tell_failure() {
+    local _reason
+    [ -e "$AUTOINSTALL_RUN/failed" ] && return 0
+    : > "$AUTOINSTALL_RUN/failed"
+    _reason="booting, in the initramfs: $(autoinstall_plain "$(autoinstall_reason)")"
+    autoinstall_say "autoinstall: failed: $_reason"
+    autoinstall_report "$(printf '{"event_type":"result","result":"failed","exit_code":4,"stage":"initramfs",')$(
+        printf '"mode":"%s","timestamp":%s,"reasons":["%s"]}' "$(autoinstall_mode)" "$(date +%s)" "$_reason"
+    )"
+    autoinstall_say "autoinstall: result=failed"
+}
+
+# Never returns.
+autoinstall_hold() {
+    while :; do sleep 3600; done
+}
+
+# $1: seconds
+autoinstall_reboot() {
+    case "$1" in '' | *[!0-9]*) ;; *) sleep "$1" ;; esac
+    reboot -f
+    autoinstall_hold
+}
+
+autoinstall_after_failure() {
+    local _action
+    [ "$(autoinstall_mode)" != node ] || autoinstall_reboot "$AUTOINSTALL_READING_TIME_S"
+    _action=$(getarg autoinstall.on_failure= || getarg autoinstall.on-failure=)
+    case "$_action" in
+        reboot | reboot:*) autoinstall_reboot "${_action#*:}" ;;
+        poweroff) poweroff -f && autoinstall_hold ;;
+        # die itself opens no shell, but switches off.
+        shell) [ "$hook" = emergency ] || systemctl start dracut-emergency.service ;;
+        *) autoinstall_hold ;;
+    esac
+}
+
+# rd.break is somebody who wants to look around.
+[ -n "$(autoinstall_mode)" ] && ! getarg rd.break > /dev/null || return 0
+autoinstall_tell_failure
+autoinstall_after_failure

@@ -1,0 +1,25 @@
+#!/bin/bash
+# The initramfs half of autoinstall: says what this boot is, assembles a node's root, and tells of a failed boot.
+
+check() {
+    return 255
+}
+
+depends() {
+    echo systemd-initrd dracut-systemd udev-rules dm rootfs-block fs-lib dmsquash-live
+}
+
+installkernel() {
+    hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console
+}
+
+install() {
+    inst_multiple blkid cat date e2fsck fsck.ext4 mount mkdir reboot poweroff sleep timeout tr udevadm umount
+    inst_simple "$moddir/autoinstall-lib.sh" /lib/autoinstall-lib.sh
+    inst_simple "$moddir/sysroot-node.conf" "$systemdsystemunitdir/sysroot.mount.d/autoinstall-node.conf"
+    inst_hook cmdline 20 "$moddir/parse-autoinstall.sh"
+    inst_hook mount 50 "$moddir/mount-node.sh"
+    inst_hook emergency 99 "$moddir/boot-failed.sh"
+    inst_hook shutdown-emergency 99 "$moddir/boot-failed.sh"
+    dracut_need_initqueue
+}

@@ -1,0 +1,127 @@
+#!/bin/sh
+# Assembles a node's root on $NEWROOT: slot, squashfs, Config, /etc, /var, Logging, /home.
+#
+# Without its slot there is no node: the boot fails, and the boot loader counts it. Without Config or Logging
+# there is still one, that can be reached and repaired: it comes up with less, and says so.
+
+command -v getarg > /dev/null || . /lib/dracut-lib.sh
+. /lib/autoinstall-lib.sh
+
+# How long a partition of the disk that the slot is on may take to show up.
+AUTOINSTALL_PARTITION_LIMIT_S=20
+# Of the memory: what /var may hold that does not last.
+AUTOINSTALL_VAR_SIZE=25%
+
+# overlayfs must not keep anything in the upper directory that refers to this very lower one: the lower one
+# is another after an upgrade.
+AUTOINSTALL_OVERLAY=nosuid,nodev,index=off,redirect_dir=off,metacopy=off
+
+# Prints the device that the kernel word $1 names. Fails where it does not come within the limit.
+autoinstall_device() {
+    local _dev
+    _dev=$(label_uuid_to_dev "$(getarg "$1")")
+    [ -n "$_dev" ] || return 1
+    udevadm wait --timeout="$AUTOINSTALL_PARTITION_LIMIT_S" "$_dev" 2> /dev/null || return 1
+    printf '%s\n' "$_dev"
+}
+
+# Repairs the ext4 filesystem on $1 as far as that needs no decision. e2fsck: 0 clean, 1 and 2 repaired.
+autoinstall_repair() {
+    e2fsck -p "$1" > /dev/null 2>&1
+    [ $? -le 2 ]
+}
+
+autoinstall_mount_root() {
+    local _slot
+    _slot=$(label_uuid_to_dev "${root#autoinstall:}")
+    mkdir -p "$AUTOINSTALL_RUN/slot"
+    mount -t ext4 -o ro,nosuid,nodev,noexec "$_slot" "$AUTOINSTALL_RUN/slot" \
+        || die "the slot $_slot cannot be mounted"
+    mount -t squashfs -o ro,loop "$AUTOINSTALL_RUN/slot/root.squashfs" "$NEWROOT" \
+        || die "root.squashfs of the slot $_slot cannot be mounted"
+    [ -x "$NEWROOT/usr/lib/systemd/systemd" ] \
+        || die "root.squashfs of the slot $_slot holds no system"
+}
+
+# Mounts Config on /config. Leaves in $AUTOINSTALL_RUN/config what became of it: rw, ro, none.
+autoinstall_mount_config() {
+    local _dev _state=rw
+    if ! _dev=$(autoinstall_device rd.autoinstall.config=); then
+        autoinstall_degraded config "the partition is not there"
+        _state=none
+    elif ! autoinstall_repair "$_dev"; then
+        autoinstall_degraded config "$_dev needs e2fsck by hand; what is changed now is lost at the next boot"
+        _state=ro
+    fi
+    case "$_state" in
+        rw) mount -t ext4 -o rw,nosuid,nodev,noatime "$_dev" "$NEWROOT/config" ;;
+        ro) mount -t ext4 -o ro,noload,nosuid,nodev "$_dev" "$NEWROOT/config" ;;
+    esac || {
+        autoinstall_degraded config "$_dev cannot be mounted"
+        _state=none
+    }
+    echo "$_state" > "$AUTOINSTALL_RUN/config"
+}
+
+# Mounts an overlay on $NEWROOT/$1 whose changes are kept in $2; the layers below are $3, topmost first.
+autoinstall_overlay() {
+    mkdir -p "$2/upper" "$2/work"
+    mount -t overlay autoinstall -o "$AUTOINSTALL_OVERLAY,lowerdir=$3,upperdir=$2/upper,workdir=$2/work" \
+        "$NEWROOT/$1"
+}
+
+autoinstall_mount_etc() {
+    local _volatile="$AUTOINSTALL_RUN/volatile/etc" _kept="$NEWROOT/config/etc"
+    case "$(cat "$AUTOINSTALL_RUN/config")" in
+        rw) autoinstall_overlay etc "$_kept" "$NEWROOT/etc" && return 0 ;;
+        ro) autoinstall_overlay etc "$_volatile" "$_kept/upper:$NEWROOT/etc" && return 0 ;;
+        none) autoinstall_dhcp_everywhere ;;
+    esac
+    [ -e "$AUTOINSTALL_RUN/degraded.config" ] || autoinstall_degraded config "/etc cannot be laid over it"
+    autoinstall_overlay etc "$_volatile" "$NEWROOT/etc"
+}
+
+autoinstall_mount_logging() {
+    local _dev
+    if ! _dev=$(autoinstall_device rd.autoinstall.logging=); then
+        autoinstall_degraded logging "the partition is not there"
+    elif ! autoinstall_repair "$_dev"; then
+        autoinstall_degraded logging "$_dev needs e2fsck by hand"
+    elif ! mount -t ext4 -o rw,nosuid,nodev,noexec,noatime "$_dev" "$NEWROOT/var/log"; then
+        autoinstall_degraded logging "$_dev cannot be mounted"
+    fi
+}
+
+# Binds onto the volatile /var what must last, and /home. Config must be writable for it.
+autoinstall_bind_lasting() {
+    local _config="$NEWROOT/config" _name _path
+    mkdir -p "$_config/var/lib/systemd"
+    for _name in pstore timesync timers rfkill; do
+        _path="var/lib/systemd/$_name"
+        mkdir -p "$_config/$_path" "$NEWROOT/$_path"
+        mount --bind "$_config/$_path" "$NEWROOT/$_path"
+    done
+    _path=var/lib/systemd/random-seed
+    (umask 077 && : >> "$_config/$_path" && : >> "$NEWROOT/$_path")
+    mount --bind "$_config/$_path" "$NEWROOT/$_path"
+    [ ! -d "$_config/home" ] || mount --bind "$_config/home" "$NEWROOT/home"
+}
+
+autoinstall_mount_node() {
+    local _volatile="$AUTOINSTALL_RUN/volatile"
+    modprobe -q -a loop squashfs overlay
+    autoinstall_mount_root
+    mkdir -p "$_volatile"
+    mount -t tmpfs -o "mode=0755,nosuid,nodev,size=$AUTOINSTALL_VAR_SIZE" autoinstall "$_volatile"
+    autoinstall_mount_config
+    autoinstall_mount_etc
+    autoinstall_overlay var "$_volatile/var" "$NEWROOT/var"
+    autoinstall_mount_logging
+    case "$(cat "$AUTOINSTALL_RUN/config")" in
+        rw) autoinstall_bind_lasting ;;
+        ro) mount --bind "$NEWROOT/config/home" "$NEWROOT/home" ;;
+    esac
+}
+
+[ "$(autoinstall_mode)" = node ] || return 0
+ismounted "$NEWROOT" || autoinstall_mount_node

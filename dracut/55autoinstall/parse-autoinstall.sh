@@ -1,0 +1,40 @@
+#!/bin/sh
+# Says what this boot is: live, rescue, node, or none of ours. Reads which words are there, not what they ask.
+
+command -v getarg > /dev/null || . /lib/dracut-lib.sh
+. /lib/autoinstall-lib.sh
+
+# The machine's own LVM and MD must not come up under an installer that may tear them down. Rules in /run
+# override those of the same name in /usr, here and, because /run is handed over, in the live system.
+autoinstall_mask_activation() {
+    local _rule
+    mkdir -p /run/udev/rules.d
+    for _rule in 69-lvm 69-dm-lvm 64-lvm 64-md-raid-assembly 65-md-incremental; do
+        ln -sf /dev/null "/run/udev/rules.d/$_rule.rules"
+    done
+}
+
+autoinstall_start_live() {
+    if getargbool 0 rescue || getargbool 0 autoinstall.rescue; then
+        echo rescue > "$AUTOINSTALL_RUN/mode"
+    else
+        echo live > "$AUTOINSTALL_RUN/mode"
+    fi
+    autoinstall_mask_activation
+    autoinstall_dhcp_everywhere
+}
+
+autoinstall_start_node() {
+    echo node > "$AUTOINSTALL_RUN/mode"
+    getarg rd.autoinstall.slot= > "$AUTOINSTALL_RUN/slot-name"
+    wait_for_dev -n "$(label_uuid_to_dev "${root#autoinstall:}")"
+    rootok=1
+}
+
+mkdir -p "$AUTOINSTALL_RUN"
+case "$root" in
+    live:*) autoinstall_start_live ;;
+    autoinstall:*) autoinstall_start_node ;;
+    *) return 0 ;;
+esac
+: > "$AUTOINSTALL_RUN/$(autoinstall_mode)"
