@@ -1,0 +1,143 @@
+"""Block devices below the filesystem: direct reads and writes, claims, and what the kernel knows of partitions.
+
+Direct I/O (O_DIRECT) reads what the disk holds, not what the page cache remembers of what was written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoinstall.errors import Refused
+from autoinstall.host import Host, lost
+from autoinstall.sizes import MIB
+
+CHUNK_BYTES = MIB
+SYS_BLOCK = Path("/sys/class/block")
+
+
+def write_direct(device: str, offset_bytes: int, data: bytes) -> None:
+    """Write `data` (whole sectors) at an offset, past the page cache, and return when it is durable.
+
+    Raises DeviceLost.
+    """
+    with _opened(device, os.O_WRONLY | os.O_DIRECT | os.O_DSYNC, "writing") as fd:
+        for start in range(0, len(data), CHUNK_BYTES):
+            piece = data[start : start + CHUNK_BYTES]
+            buffer = _aligned(len(piece))
+            buffer.write(piece)
+            _all(os.pwrite(fd, buffer, offset_bytes + start), len(piece), device)
+
+
+def write_zeros(device: str, offset_bytes: int, size_bytes: int) -> None:
+    """Make a range (whole sectors) zero. Raises DeviceLost."""
+    write_direct(device, offset_bytes, bytes(size_bytes))
+
+
+def read_direct(path: str | Path, offset_bytes: int, size_bytes: int) -> bytes:
+    """Read a range (whole sectors) of a device from the disk itself. Raises DeviceLost."""
+    with _opened(str(path), os.O_RDONLY | os.O_DIRECT, "reading") as fd:
+        buffer = _aligned(size_bytes)
+        _all(os.preadv(fd, [buffer], offset_bytes), size_bytes, str(path))
+        return buffer[:]
+
+
+def chunks_direct(path: str | Path) -> Iterator[memoryview]:
+    """A file's content, chunk by chunk, from the disk itself. A view is valid until the next. Raises DeviceLost."""
+    with _opened(str(path), os.O_RDONLY | os.O_DIRECT, "reading back") as fd:
+        buffer = _aligned(CHUNK_BYTES)
+        view = memoryview(buffer)
+        while count := os.readv(fd, [buffer]):
+            yield view[:count]
+
+
+def claim(device: str) -> int:
+    """A descriptor that keeps a disk ours until it is closed.
+
+    The lock is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev
+    neither probes the disk nor has its partition table read again. Without it udev answers each close after a
+    write with BLKRRPART, and the kernel, which sees no protective MBR yet, forgets the partitions
+    (tests/vm/test_install.py would lose /dev/vda1 half-way). Raises Refused where somebody else uses it.
+    """
+    try:
+        fd = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused(f"{device} cannot be opened for us alone: {error.strerror}", hint="free the disk") from error
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def flush(device: str) -> None:
+    """Wait until all that was written to a device is durable. Raises DeviceLost."""
+    with _opened(device, os.O_RDONLY, "flushing") as fd:
+        os.fsync(fd)
+
+
+def is_block_device(path: str) -> bool:
+    """Whether `path` is a block device now."""
+    try:
+        return stat.S_ISBLK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def partition_numbers(disk: str) -> list[int]:
+    """The numbers of the partitions that the kernel knows on a disk."""
+    return sorted(_partitions(disk))
+
+
+def partition_path(disk: str, number: int) -> str:
+    """The device node of a partition, as the kernel calls it."""
+    return f"/dev/{_partitions(disk)[number]}"
+
+
+def add_partition(host: Host, disk: str, where: tuple[int, int, int]) -> None:
+    """Tell the kernel of a partition (BLKPG): number, start and size in bytes."""
+    number, start, size = where
+    host.run("addpart", disk, str(number), str(start // 512), str(size // 512), doing=f"adding {disk} {number}")
+
+
+def forget_partitions(host: Host, disk: str) -> None:
+    """Tell the kernel that a disk has no partitions."""
+    for number in partition_numbers(disk):
+        host.run("delpart", disk, str(number), doing=f"removing partition {number} of {disk}")
+
+
+def size_bytes(disk: str) -> int:
+    """The size of a disk now; 0 where it is gone."""
+    try:
+        return int((SYS_BLOCK / Path(disk).name / "size").read_text()) * 512
+    except OSError:
+        return 0
+
+
+def _partitions(disk: str) -> dict[int, str]:
+    below = SYS_BLOCK / Path(os.path.realpath(disk)).name
+    return {int(path.read_text()): path.parent.name for path in below.glob("*/partition")}
+
+
+def _aligned(size: int) -> mmap.mmap:
+    """A buffer that direct I/O accepts: anonymous memory maps begin at a page."""
+    return mmap.mmap(-1, size)
+
+
+@contextmanager
+def _opened(device: str, flags: int, doing: str) -> Iterator[int]:
+    try:
+        fd = os.open(device, flags | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise lost(device, doing, error) from error
+
+
+def _all(done: int, wanted: int, device: str) -> None:
+    if done != wanted:
+        raise OSError(5, f"only {done} of {wanted} bytes", device)

@@ -1,0 +1,101 @@
+"""Facts: what the machine is. Values only; probe.py reads them from a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from uuid import UUID
+
+from autoinstall.grammar import Bus
+from autoinstall.image.manifest import Manifest
+from autoinstall.sizes import for_people
+
+
+class Firmware(Enum):
+    """What starts the boot loader."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One thing that is on a disk: a partition table, a filesystem, a member of a stack."""
+
+    device: str
+    kind: str
+    label: str = ""
+    uuid: str = ""
+    size_bytes: int = 0
+
+    def __str__(self) -> str:
+        label = f" {self.label!r}" if self.label else ""
+        return f"{self.device}: {self.kind}{label}, {for_people(self.size_bytes)}"
+
+
+@dataclass(frozen=True)
+class NodeMark:
+    """An install of ours, recognised by its partition table alone (gpt.recognise)."""
+
+    install_id: UUID
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One block device that is not a partition. `links` are its other names under /dev/disk."""
+
+    path: str
+    kind: str
+    size_bytes: int
+    sector_bytes: int
+    bus: Bus | None = None
+    serial: str = ""
+    wwn: str = ""
+    model: str = ""
+    read_only: bool = False
+    removable: bool = False
+    live_medium: bool = False
+    links: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    node: NodeMark | None = None
+
+    @property
+    def name(self) -> str:
+        """The kernel's name, for people only: it may be another disk's at the next boot."""
+        return self.path.removeprefix("/dev/")
+
+
+@dataclass(frozen=True)
+class Nic:
+    """One network interface. `carrier` is whether a link was seen."""
+
+    name: str
+    mac: str
+    driver: str = ""
+    wired: bool = True
+    carrier: bool = False
+
+
+@dataclass(frozen=True)
+class LiveImage:
+    """The image this live system runs from: `directory` holds its files."""
+
+    directory: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a plan may depend on beside the request."""
+
+    firmware: Firmware
+    memory_bytes: int
+    product_uuid: str = ""
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    image: LiveImage | None = None
+    shadow: Mapping[str, str] = field(default_factory=dict)
+    """The image's own lines of /etc/shadow, by user."""

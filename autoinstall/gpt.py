@@ -1,0 +1,175 @@
+"""GPT as bytes (UEFI specification 2.10, chapter 5): a layout -> the exact bytes, and bytes -> whose table it is.
+
+The commit mark of an install is sector 0. It holds the protective MBR, without which neither UEFI firmware
+nor Linux takes the disk for partitioned, and GRUB's boot code, without which a BIOS does not boot it. So
+everything else is written first, and one sector makes the disk bootable under either firmware.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from autoinstall.facts import NodeMark
+from autoinstall.layout import PARTITIONS, Layout, partition_uuid
+from autoinstall.sizes import align_up
+
+ENTRY_BYTES = 128
+ENTRY_COUNT = 128
+ENTRIES_BYTES = ENTRY_BYTES * ENTRY_COUNT
+HEADER = struct.Struct("<8s4sIIIQQQQ16sQIII")
+ENTRY = struct.Struct("<16s16sQQQ72s")
+REVISION_1_0 = b"\x00\x00\x01\x00"
+SIGNATURE = b"EFI PART"
+
+MBR_BYTES = 512
+BOOT_CODE_BYTES = 440
+MBR_SIGNATURE = b"\x55\xaa"
+PROTECTIVE_TYPE = 0xEE
+
+
+@dataclass(frozen=True)
+class Table:
+    """Both halves of a GPT: where each starts, in bytes from the start of the disk, and what stands there."""
+
+    primary_start: int
+    primary: bytes
+    backup_start: int
+    backup: bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One partition as a table tells it; LBAs are inclusive, in sectors."""
+
+    type_guid: UUID
+    partition_uuid: UUID
+    first_lba: int
+    last_lba: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a valid header tells."""
+
+    disk_guid: UUID
+    entries_lba: int
+    entries_crc: int
+
+
+def render(layout: Layout) -> Table:
+    """The table of `layout`. The primary half starts at LBA 1: sector 0 is not part of it."""
+    sector = layout.sector_bytes
+    entries = _entries(layout)
+    last_lba = layout.disk_bytes // sector - 1
+    entries_lbas = len(entries) // sector
+    backup_entries_lba = last_lba - entries_lbas
+    return Table(
+        primary_start=sector,
+        primary=_header(layout, entries, (1, last_lba, 2)) + entries,
+        backup_start=backup_entries_lba * sector,
+        backup=entries + _header(layout, entries, (last_lba, 1, backup_entries_lba)),
+    )
+
+
+def protective_mbr(layout: Layout, boot_code: bytes) -> bytes:
+    """Sector 0: boot code (440 bytes of it) and one partition of type 0xEE over the whole disk."""
+    sectors = layout.disk_bytes // layout.sector_bytes
+    entry = struct.pack(
+        "<B3sB3sII",
+        0,
+        b"\x00\x02\x00",
+        PROTECTIVE_TYPE,
+        b"\xff\xff\xff",
+        1,
+        min(sectors - 1, 0xFFFFFFFF),
+    )
+    code = boot_code[:BOOT_CODE_BYTES].ljust(BOOT_CODE_BYTES + 6, b"\0")
+    mbr = code + entry + bytes(48) + MBR_SIGNATURE
+    return mbr.ljust(layout.sector_bytes, b"\0")
+
+
+def has_protective_mbr(sector_0: bytes) -> bool:
+    """Whether sector 0 makes the rest of the disk count as GPT."""
+    kinds = [sector_0[446 + 16 * i + 4] for i in range(4)] if len(sector_0) >= MBR_BYTES else []
+    return sector_0[510:512] == MBR_SIGNATURE and PROTECTIVE_TYPE in kinds
+
+
+def parse_header(data: bytes) -> Header | None:
+    """The header that `data` starts with; None where there is none, or its CRC is wrong."""
+    if len(data) < HEADER.size or not data.startswith(SIGNATURE):
+        return None
+    fields = HEADER.unpack_from(data)
+    without_crc = data[:16] + bytes(4) + data[20 : HEADER.size]
+    if fields[2] != HEADER.size or fields[3] != zlib.crc32(without_crc):
+        return None
+    if fields[11:13] != (ENTRY_COUNT, ENTRY_BYTES):
+        return None
+    return Header(UUID(bytes_le=fields[9]), entries_lba=fields[10], entries_crc=fields[13])
+
+
+def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:
+    """The used entries of a table; None where `data` is not what the header's CRC says."""
+    data = data[:ENTRIES_BYTES]
+    if len(data) < ENTRIES_BYTES or zlib.crc32(data) != header.entries_crc:
+        return None
+    found = []
+    for kind, uuid, first, last, _flags, label in ENTRY.iter_unpack(data):
+        if any(kind):
+            text = label.decode("utf-16-le", errors="replace").partition("\0")[0]
+            found.append(Entry(UUID(bytes_le=kind), UUID(bytes_le=uuid), first, last, text))
+    return found
+
+
+def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> NodeMark | None:
+    """Our install, if the table is one of ours: its labels are ours, its UUIDs follow from its disk GUID."""
+    expected = [(row.label, partition_uuid(header.disk_guid, row.label)) for row in PARTITIONS]
+    if [(entry.label, entry.partition_uuid) for entry in entries] != expected:
+        return None
+    return NodeMark(header.disk_guid, finished=has_protective_mbr(sector_0))
+
+
+def _entries(layout: Layout) -> bytes:
+    sector = layout.sector_bytes
+    data = b"".join(
+        ENTRY.pack(
+            part.type_guid.bytes_le,
+            part.partition_uuid.bytes_le,
+            part.start_bytes // sector,
+            part.end_bytes // sector - 1,
+            0,
+            part.label.encode("utf-16-le"),
+        )
+        for part in layout.partitions
+    )
+    return data.ljust(align_up(ENTRIES_BYTES, sector), b"\0")
+
+
+def _header(layout: Layout, entries: bytes, lbas: tuple[int, int, int]) -> bytes:
+    """One header; `lbas` are its own, the other header's, and that of its entries."""
+    own, other, entries_lba = lbas
+    sector = layout.sector_bytes
+    last_lba = layout.disk_bytes // sector - 1
+    first_usable = 2 + len(entries) // sector
+    fields = (
+        SIGNATURE,
+        REVISION_1_0,
+        HEADER.size,
+        0,
+        0,
+        own,
+        other,
+        first_usable,
+        last_lba - len(entries) // sector - 1,
+        layout.install_id.bytes_le,
+        entries_lba,
+        ENTRY_COUNT,
+        ENTRY_BYTES,
+        zlib.crc32(entries[:ENTRIES_BYTES]),
+    )
+    crc = zlib.crc32(HEADER.pack(*fields))
+    return HEADER.pack(*fields[:3], crc, *fields[4:]).ljust(sector, b"\0")

@@ -1,0 +1,146 @@
+"""The door: everything autoinstall does to the world outside its own memory goes through a `Host`.
+
+One door means one place that logs, one that turns failures into typed errors, and one that tests replace.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from autoinstall.errors import DeviceLost, TookTooLong, ToolFailed, ToolMissing
+from autoinstall.tools import PACKAGE_OF
+
+POLL_INTERVAL_S = 0.1
+LAST_LINES = 12
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended: its exit status and what it said."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a program is to be run, where that differs from the usual."""
+
+    stdin: str = ""
+    accept: Collection[int] = (0,)
+    timeout_s: float | None = None
+    environment: Mapping[str, str] | None = None
+    log: Path | None = None
+
+
+USUAL = Run()
+
+
+def unheard(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
+
+
+class Host:
+    """The machine this runs on. `progress(done, total)` is told how far long work has come."""
+
+    def __init__(self) -> None:
+        self.progress: Callable[[int, int], None] = unheard
+        self._held: list[int] = []
+
+    def hold(self, descriptor: int) -> None:
+        """Keep a claim (block.claim) until `release` or the end of the process."""
+        self._held.append(descriptor)
+
+    def release(self) -> None:
+        """Give up every claim."""
+        while self._held:
+            os.close(self._held.pop())
+
+    def run(self, *argv: str | Path, doing: str, how: Run = USUAL) -> Completed:
+        """Run a program to its end, in the C locale, with no terminal.
+
+        `doing` is a gerund phrase ("making a filesystem on /dev/vda3") that a failure is told with.
+        Raises ToolMissing (with the package that brings it), ToolFailed (any status not in `how.accept`) or
+        TookTooLong.
+        """
+        words = [str(word) for word in argv]
+        if shutil.which(words[0]) is None:
+            raise missing(words[0], doing)
+        try:
+            with _output(how.log) as (stdout, stderr):
+                done = subprocess.run(
+                    words,
+                    input=how.stdin.encode(),
+                    stdout=stdout,
+                    stderr=stderr,
+                    timeout=how.timeout_s,
+                    env={**os.environ, "LC_ALL": "C.UTF-8", **(how.environment or {})},
+                    check=False,
+                )
+        except subprocess.TimeoutExpired as error:
+            raise TookTooLong(f"{doing}: {words[0]} did not end within {how.timeout_s} s") from error
+        completed = Completed(done.returncode, _text(done.stdout), _text(done.stderr))
+        if completed.status not in how.accept:
+            raise _failed(words, doing, completed, how)
+        return completed
+
+    def read_text(self, path: str | Path) -> str:
+        """The whole file, bytes that are not UTF-8 escaped. Raises OSError."""
+        return Path(path).read_text(errors="backslashreplace")
+
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+        """Return as soon as `holds()`; raise TookTooLong, naming `what`, after `limit_s` seconds."""
+        deadline = time.monotonic() + limit_s
+        while not holds():
+            if time.monotonic() > deadline:
+                raise TookTooLong(f"waited {limit_s:.0f} s for {what}")
+            time.sleep(POLL_INTERVAL_S)
+
+    def monotonic_s(self) -> float:
+        """Seconds since boot; goes on where the wall clock jumps."""
+        return time.monotonic()
+
+    def wall_clock_s(self) -> float:
+        """Seconds since 1970 as the machine believes."""
+        return time.time()
+
+
+def missing(tool: str, doing: str) -> ToolMissing:
+    """The error for a program that is not there, with the package that brings it."""
+    package = PACKAGE_OF.get(tool, "")
+    hint = f"apt-get install {package}" if package else f"install {tool}"
+    return ToolMissing(f"{doing}: the program {tool} is not installed", hint=hint)
+
+
+def lost(device: str, doing: str, error: OSError) -> DeviceLost:
+    """The error for a device that answered a read or write with an error."""
+    return DeviceLost(f"{doing}: {device}: {error.strerror or error}", hint="replace the disk, or name another")
+
+
+@contextmanager
+def _output(log: Path | None) -> Iterator[tuple[int | IO[bytes], int]]:
+    """Where a program's output goes: to us, or all of it to the end of a log."""
+    if log is None:
+        yield subprocess.PIPE, subprocess.PIPE
+        return
+    with open(log, "ab") as file:
+        yield file, subprocess.STDOUT
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b"").decode(errors="backslashreplace")
+
+
+def _failed(words: list[str], doing: str, completed: Completed, how: Run) -> ToolFailed:
+    said = how.log.read_text(errors="backslashreplace") if how.log else completed.stderr or completed.stdout
+    last = "; ".join(line.strip() for line in said.strip().splitlines()[-LAST_LINES:])
+    return ToolFailed(f"{doing}: {words[0]} exited with {completed.status}: {last or 'it said nothing'}")

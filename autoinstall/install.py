@@ -1,0 +1,133 @@
+"""The story: asked, is, decided, made true, told."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoinstall import cmdline
+from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, ToolFailed
+from autoinstall.execute import execute
+from autoinstall.facts import Facts
+from autoinstall.grammar import After, FailureAction, NicBy
+from autoinstall.host import Host, Run
+from autoinstall.plan import Decision, Plan, digest, make_plan, to_json, to_text
+from autoinstall.probe import addresses, probe, wait_for_carrier
+from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
+from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.steps import install_steps
+
+KERNEL_COMMAND_LINE = Path("/proc/cmdline")
+LIVE_MARK = Path("/run/autoinstall/live")
+
+HOW_TO_INSTALL = """\
+This is autoinstall, running from its medium. No disk was touched.
+To install this machine, boot again with storage_init on the kernel command line, for instance:
+  storage_init BOOTIF=link autoinstall.ssh_key=ssh-ed25519:AAAA…"""
+
+
+def main_install(args: argparse.Namespace, host: Host) -> int:
+    """Do what the kernel command line asks, tell how it ended, and leave the machine as the line says."""
+    told = Memory()
+    sinks: Sequence[Sink] = (told, Consoles.of_this_machine(), Port(), Journal())
+    line = host.read_text(KERNEL_COMMAND_LINE)
+    result = install(line, host, sinks)
+    for sink in sinks:
+        sink.result(result)
+    _leave(line, result, host)
+    return result.exit_code
+
+
+def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
+    """One run from its line to its result. Whatever happens, there is exactly one result."""
+    try:
+        return _run(line, host, sinks)
+    except AutoinstallError as error:
+        ending = Ending.FAILED if isinstance(error, Broke) else Ending.REFUSED
+        return Result(ending, error.exit_code, error.reasons, error.hint)
+    except Exception as error:  # noqa: BLE001 - the last one who can tell: a bug must not end in silence
+        return Result(Ending.FAILED, EXIT_BUG, (f"a bug in autoinstall: {type(error).__name__}: {error}",))
+
+
+def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
+    words = cmdline.parse(line)
+    _say(sinks, f"command line: {redacted(words)}")
+    request = request_from(words)
+    if request.action is not Action.INSTALL:
+        _say(sinks, HOW_TO_INSTALL)
+        return Result(Ending.NONE, EXIT_OK)
+    facts = _facts(request, host)
+    plan = make_plan(request, facts)
+    for warning in plan.warnings:
+        _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
+    _say(sinks, to_text(plan))
+    if plan.decision is Decision.ALREADY_INSTALLED:
+        reason = f"{plan.target.path} already carries a finished node ({plan.layout.install_id})"
+        return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,))
+    if plan.dry_run:
+        return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
+    return _execute(plan, host, sinks)
+
+
+def _facts(request: Request, host: Host) -> Facts:
+    if request.boot_interface and request.boot_interface.by is NicBy.LINK:
+        wait_for_carrier(host)
+    return probe(host)
+
+
+def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
+    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
+    if plan.after is After.KEXEC:
+        load_slot(plan, host)
+    detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}
+    return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
+
+
+def load_slot(plan: Plan, host: Host) -> None:
+    """Have the first slot's kernel in memory for autoinstall.after=kexec."""
+    image, slot = Path(plan.image.directory), plan.slots[0]
+    words = f"{slot.kernel_arguments} rd.autoinstall.slot={slot.slot} panic=30 rd.shell=0 rd.emergency=reboot"
+    host.run("kexec", "--load", image / "vmlinuz", f"--initrd={image / 'initrd.img'}",
+             f"--command-line={words}", doing="loading the installed kernel")  # fmt: skip
+
+
+def _leave(line: str, result: Result, host: Host) -> None:
+    """Start the unit that ends this boot; `hold` is the machine staying as it is."""
+    unit = leaving_unit(line, result)
+    if unit is None:
+        return
+    try:
+        host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
+    except ToolFailed as error:
+        Consoles.of_this_machine().say(str(error))
+
+
+def leaving_unit(line: str, result: Result) -> str | None:
+    """The unit for how a run ended; None to stay. A line too broken to read asks for nothing."""
+    try:
+        words = cmdline.parse(line)
+    except AutoinstallError:
+        return None
+    if result.exit_code:
+        wanted = on_failure_from(words)
+        if wanted.action is FailureAction.HOLD:
+            return None
+        instance = f"@{wanted.delay_s}" if wanted.action is FailureAction.REBOOT else ""
+        return f"autoinstall-{wanted.action.value}{instance}.service"
+    if result.ending not in (Ending.INSTALLED, Ending.ALREADY_INSTALLED):
+        return None
+    after = request_from(words).after
+    return None if after is After.HOLD else f"autoinstall-{after.value}.service"
+
+
+def _say(sinks: Sequence[Sink], text: str) -> None:
+    for sink in sinks:
+        sink.say(text)
+
+
+def _tell(sinks: Sequence[Sink], event: Event) -> None:
+    for sink in sinks:
+        sink.event(event)

@@ -1,0 +1,135 @@
+"""THE table: one row per word of the kernel command line that is ours.
+
+Parsing, help, documentation and completion come from this table; adding a parameter is adding a row. The
+grammar of each value stands in grammar.py, what the whole line means in request.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from autoinstall import grammar
+
+
+class Twice(Enum):
+    """What it means when a word is given more than once."""
+
+    LAST_WINS = "the last one wins, with a warning"
+    SAME_ONLY = "refused unless all are equal"
+    ALL_COUNT = "each one adds to the list"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One word of ours. `example` parses, `bad_example` does not; both are tested and documented."""
+
+    name: str
+    grammar: str
+    meaning: str
+    parse: Callable[[str | None], object]
+    example: str
+    bad_example: str
+    default: str = ""
+    aliases: tuple[str, ...] = ()
+    secret: bool = False
+    twice: Twice = Twice.LAST_WINS
+
+
+# fmt: off
+PARAMETERS = (
+    Parameter("storage_init", "[=DISK]; DISK = /dev/PATH | serial:S | BUS:SERIAL",
+              "install this machine onto that disk; without a value onto the one eligible fixed disk",
+              grammar.disk, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
+              aliases=("ovirt_init",), twice=Twice.SAME_ONLY),
+    Parameter("BOOTIF", "link | NIC | 01-MAC | MAC",
+              "the management NIC; `link` is the first one with a carrier",
+              grammar.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
+    Parameter("ip", "dhcp | off",
+              "how the management NIC gets its address",
+              grammar.address, "ip=dhcp", "ip=yes", default="dhcp"),
+    Parameter("hostname", "RFC 1123 name",
+              "the node's name",
+              grammar.host_name, "hostname=node7.rack2.example", "hostname=under_score",
+              default="node- and the last 6 digits of the management MAC"),
+    Parameter("adminpw", "crypt(3) hash: yescrypt, sha512, sha256, bcrypt",
+              "admin's password; it must be changed where it is first used",
+              grammar.password_hash, "adminpw=$6$salt$" + "h" * 86, "adminpw=secret",
+              secret=True, twice=Twice.SAME_ONLY),
+    Parameter("autoinstall.ssh_key", "TYPE:BASE64[:COMMENT]",
+              "an authorized key of admin",
+              grammar.ssh_key, f"autoinstall.ssh_key=ssh-ed25519:{grammar.EXAMPLE_KEY}:me@laptop",
+              "autoinstall.ssh_key=ssh-ed25519:abc", twice=Twice.ALL_COUNT),
+    Parameter("ssh_pwauth", "flag",
+              "whether sshd takes passwords",
+              grammar.flag, "ssh_pwauth=no", "ssh_pwauth=maybe", default="no"),
+    Parameter("console", "as the kernel reads it",
+              "the node's consoles too, in this order",
+              grammar.console, "console=ttyS0,115200n8", "console=", twice=Twice.ALL_COUNT),
+    Parameter("rescue", "flag",
+              "no installation, whatever else the line says",
+              grammar.flag, "rescue", "rescue=perhaps", default="no"),
+    Parameter("autoinstall.after", "reboot | poweroff | kexec | hold",
+              "what the machine does once it is installed",
+              grammar.after, "autoinstall.after=poweroff", "autoinstall.after=sleep", default="reboot"),
+    Parameter("autoinstall.on_failure", "hold | reboot[:N] | poweroff | shell",
+              "what it does when the run was refused or failed; N seconds later",
+              grammar.on_failure, "autoinstall.on_failure=reboot:30", "autoinstall.on_failure=panic",
+              default="hold"),
+    Parameter("autoinstall.dry_run", "flag",
+              "decide and print the plan, write nothing",
+              grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
+)
+# fmt: on
+
+NOT_YET = frozenset(
+    """
+    storage_vol ovirt_vol firstboot reinstall upgrade local_boot uninstall stateless install mem_overcommit
+    swap_encrypt ipv6 dns ntp vlan bond bond_setup network_layout netmask gateway management_server
+    management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
+    netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key kdump_nfs
+    disable_kdump keyboard tuned nfsv4_domain iscsi_install iscsi_init iscsi_name iscsi_server
+    iscsi_target_name ovirt_early local_boot_trigger reboot_delay ovirt_upgrade ovirt_local_boot
+    ovirt_firstboot ovirt_standalone ovirt_stateless ovirt_overcommit ovirt_swap_encrypt
+    autoinstall.wipe autoinstall.id autoinstall.installed autoinstall.words autoinstall.report
+    autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
+    autoinstall.strict autoinstall.kargs autoinstall.disk_timeout autoinstall.carrier_timeout
+    autoinstall.app_disks autoinstall.plan autoinstall.syslog_protocol autoinstall.force
+    """.split()
+)
+"""Words of the contract that this version cannot honour. They are refused: a machine that was asked for
+more than it gets is the wrong machine."""
+
+KEPT_WORDS = frozenset(
+    """
+    console crashkernel nomodeset mitigations intel_iommu amd_iommu pci net.ifnames biosdevname ifname
+    default_hugepagesz isolcpus nohz_full rcu_nocbs rdloaddriver rd.multipath panic quiet systemd.log_level
+    """.split()
+)
+KEPT_PREFIXES = ("iommu", "acpi", "hugepages", "rd.driver.")
+"""The words of others that go on into the installed boot entry; nothing else does, secrets never."""
+
+PREFIX = "autoinstall."
+
+
+def canonical(name: str) -> str:
+    """`name` as the table spells it: `-` and `_` are the same, `autoinstall.W` is W for every W of ours."""
+    folded = name.replace("-", "_")
+    if folded in _ROW_OF:
+        return _ROW_OF[folded].name
+    short = folded.removeprefix(PREFIX)
+    return _ROW_OF[short].name if short in _ROW_OF else folded
+
+
+def row_of(name: str) -> Parameter | None:
+    """The row of a word, in any of its spellings; None where it is not ours."""
+    return _ROW_OF.get(canonical(name))
+
+
+def is_kept(name: str) -> bool:
+    """Whether a word survives into the installed boot entry."""
+    return name in KEPT_WORDS or name.startswith(KEPT_PREFIXES)
+
+
+_ROW_OF = {spelling: row for row in PARAMETERS for spelling in (row.name, *row.aliases)}

@@ -1,0 +1,202 @@
+"""Request + facts -> Plan: everything the steps need, in bytes and UUIDs. The plan is a value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from typing import Any
+from uuid import UUID, uuid5
+
+from autoinstall.errors import Refused
+from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
+from autoinstall.grammar import After, OnFailure
+from autoinstall.layout import Layout, Space, place
+from autoinstall.request import Action, Request
+from autoinstall.select import describe, select_disk, select_nic, selector_for
+from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
+from autoinstall.sizes import for_people, mib_up
+
+PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
+"""The name space of install ids."""
+
+STACK_KINDS = frozenset({"LVM2_member", "linux_raid_member", "crypto_LUKS", "mpath_member"})
+
+
+class Decision(Enum):
+    """What a run will do."""
+
+    INSTALL = "install"
+    ALREADY_INSTALLED = "already-installed"
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """One slot: the partition's label, the image's version, and the kernel arguments of its boot entry."""
+
+    slot: str
+    partition_label: str
+    version: str
+    kernel_arguments: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decided run. `target` is the disk as it was when this was decided; `lost` is what it holds."""
+
+    decision: Decision
+    target: Disk
+    layout: Layout
+    firmware: Firmware
+    image: LiveImage
+    slots: tuple[SlotPlan, ...]
+    files: tuple[NodeFile, ...]
+    nic: Nic | None
+    after: After
+    on_failure: OnFailure
+    dry_run: bool
+    lost: tuple[Signature, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether the disk carries something that must be torn down, not just overwritten."""
+        return any(signature.kind in STACK_KINDS for signature in self.lost)
+
+
+def make_plan(request: Request, facts: Facts) -> Plan:
+    """Decide. Pure: the same request and facts make the same plan.
+
+    Raises Refused (nothing was written) where the machine cannot become what was asked.
+    """
+    if request.action is not Action.INSTALL or request.disk is None:
+        raise ValueError("only an install has a plan")
+    if facts.image is None:
+        raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
+    target = select_disk(request.disk, facts.disks)
+    nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
+    decision = _decide(request, target)
+    _refuse_unfit(target, facts)
+    space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes)
+    layout = place(install_id(target, facts), space)
+    _refuse_small_slots(layout, facts.image)
+    return Plan(
+        decision=decision,
+        target=target,
+        layout=layout,
+        firmware=facts.firmware,
+        image=facts.image,
+        slots=_slots(request, facts.image, (layout, nic)),
+        files=node_files(request, Setting(layout, facts.shadow, nic)),
+        nic=nic,
+        after=request.after,
+        on_failure=request.on_failure,
+        dry_run=request.dry_run,
+        lost=target.signatures,
+        warnings=request.warnings,
+    )
+
+
+def install_id(target: Disk, facts: Facts) -> UUID:
+    """The id of an install: of this product, on this machine, on this disk."""
+    macs = ",".join(sorted(nic.mac for nic in facts.nics if nic.wired))
+    identity = [facts.product_uuid, macs, target.serial, target.wwn, str(target.size_bytes)]
+    return uuid5(PRODUCT, "\n".join(identity))
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain JSON values, without secrets."""
+    public = asdict(replace(plan, files=tuple(without_secrets(file) for file in plan.files)))
+    public["image"] = {"image_id": plan.image.manifest.image_id, "version": plan.image.manifest.version}
+    made: dict[str, Any] = json.loads(json.dumps(public, default=_plain, sort_keys=True))
+    return made
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256 of the plan's canonical JSON."""
+    return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
+
+
+def to_text(plan: Plan) -> str:
+    """The plan for people: the disk, what is lost, what will be."""
+    lines = [f"disk   {describe(plan.target)}"]
+    lines += [f"lost   {signature}" for signature in plan.lost] or ["lost   nothing: the disk is blank"]
+    for part in plan.layout.partitions:
+        what = part.filesystem_label or part.filesystem or "-"
+        lines.append(f"{part.number:>4}   {part.label:<10} {for_people(part.size_bytes):>12}  {what}")
+    for volume in plan.layout.volumes:
+        lines.append(f"  VG   {volume.name:<10} {for_people(volume.size_bytes):>12}  {volume.filesystem}")
+    lines.append(f"image  {plan.image.manifest.version} ({plan.image.manifest.image_id[:12]}), in both slots")
+    lines.append(f"NIC    {f'{plan.nic.name} {plan.nic.mac}' if plan.nic else 'any wired one'}")
+    return "\n".join(lines)
+
+
+def _decide(request: Request, target: Disk) -> Decision:
+    """Whether what is on the disk may go. Raises Refused with the inventory where it may not."""
+    if target.in_use:
+        raise Refused(f"{target.path} is in use: {'; '.join(target.in_use)}", hint="free it, or name another disk")
+    if target.node:
+        return Decision.ALREADY_INSTALLED if target.node.finished else Decision.INSTALL
+    foreign = [f"  {signature}" for signature in target.signatures]
+    assert request.disk is not None
+    if foreign and not request.disk.explicit:
+        raise Refused(
+            f"{describe(target)} was not named, and holds what would be lost:",
+            *foreign,
+            hint=f"to wipe it, name it: {selector_for(target, [target])}",
+        )
+    return Decision.INSTALL
+
+
+def _refuse_unfit(target: Disk, facts: Facts) -> None:
+    if target.sector_bytes != 512 and facts.firmware is Firmware.BIOS:
+        raise Refused(
+            f"{target.path} has sectors of {target.sector_bytes} bytes; a BIOS boots from sectors of 512 only",
+            hint="boot this machine under UEFI, or use a disk with 512-byte sectors",
+        )
+    others = [disk for disk in facts.disks if disk.node and disk.node.finished and disk.path != target.path]
+    if others:
+        raise Refused(
+            f"a node of ours is already on {describe(others[0])}: two in one machine have the same roles",
+            hint=f"install onto that one ({selector_for(others[0], facts.disks)}), or remove it",
+        )
+
+
+def _refuse_small_slots(layout: Layout, image: LiveImage) -> None:
+    needed = sum(file.size_bytes for file in image.manifest.files)
+    room = layout.partition("Root-A").size_bytes
+    if needed * 2 > room:
+        raise Refused(
+            f"the image has {mib_up(needed)} MiB; a slot of {mib_up(room)} MiB must be twice that",
+            hint="build a smaller image",
+        )
+
+
+def _slots(request: Request, image: LiveImage, where: tuple[Layout, Nic | None]) -> tuple[SlotPlan, ...]:
+    layout, nic = where
+    common = [
+        f"rd.autoinstall.config=PARTUUID={layout.partition('Config').partition_uuid}",
+        f"rd.autoinstall.logging=PARTUUID={layout.partition('Logging').partition_uuid}",
+        *([] if request.host_name else [f"systemd.hostname={default_host_name(nic, layout.install_id)}"]),
+        *request.kept_words,
+    ]
+    return tuple(
+        SlotPlan(
+            slot=slot,
+            partition_label=f"Root-{slot}",
+            version=image.manifest.version,
+            kernel_arguments=" ".join(
+                [f"root=autoinstall:PARTUUID={layout.partition(f'Root-{slot}').partition_uuid}", *common]
+            ),
+        )
+        for slot in ("A", "B")
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

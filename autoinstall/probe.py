@@ -1,0 +1,222 @@
+"""Host -> Facts. Reads only: sysfs, the udev database, /proc, and as root what blkid sees on each disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoinstall import block, gpt
+from autoinstall.errors import DeviceLost, ImageInvalid
+from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
+from autoinstall.grammar import Bus
+from autoinstall.host import Host, Run
+from autoinstall.image.manifest import parse_manifest
+
+LIVE_MOUNT = Path("/run/initramfs/live")
+LIVE_IMAGE = LIVE_MOUNT / "autoinstall"
+IMAGE_ROOT = Path("/run/rootfsbase")
+SETTLE_LIMIT_S = 60
+CARRIER_LIMIT_S = 60
+
+VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
+                 "md": "array", "nbd": "network", "mtdblock": "flash"}  # fmt: skip
+"""Block devices that are not disks, by the start of their kernel names."""
+
+UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCISS, "nvme": Bus.NVME,
+              "mmc": Bus.MMC}  # fmt: skip
+SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
+
+
+def probe(host: Host) -> Facts:
+    """What this machine is, once udev has seen all of it. Nothing is written or activated."""
+    host.run("udevadm", "settle", f"--timeout={SETTLE_LIMIT_S}", doing="waiting for devices", how=Run(accept=(0, 1)))
+    return Facts(
+        firmware=Firmware.UEFI if Path("/sys/firmware/efi").exists() else Firmware.BIOS,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        product_uuid=_text("/sys/class/dmi/id/product_uuid"),
+        disks=_disks(host),
+        nics=nics(),
+        image=live_image(LIVE_IMAGE),
+        shadow=_shadow(),
+    )
+
+
+def wait_for_carrier(host: Host) -> None:
+    """Bring wired NICs' links to light: return when one has a carrier, or after CARRIER_LIMIT_S seconds."""
+    host.wait_for("a wired NIC with a carrier", lambda: any(nic.carrier for nic in nics()), CARRIER_LIMIT_S)
+
+
+def nics() -> tuple[Nic, ...]:
+    """The machine's own NICs, in the order of their names; no loopback, bridges or other made-up ones."""
+    found = []
+    for path in sorted(Path("/sys/class/net").iterdir()):
+        if not (path / "device").exists():
+            continue
+        found.append(
+            Nic(
+                name=path.name,
+                mac=_text(path / "address"),
+                driver=Path(os.path.realpath(path / "device/driver")).name,
+                wired=not (path / "wireless").exists() and "DEVTYPE=wlan" not in _text(path / "uevent"),
+                carrier=_text(path / "carrier") == "1",
+            )
+        )
+    return tuple(found)
+
+
+def addresses(host: Host) -> list[str]:
+    """The machine's addresses of global scope, with their prefix lengths."""
+    told = host.run("ip", "-json", "address", "show", "scope", "global", doing="reading the addresses").stdout
+    found = [info for link in json.loads(told or "[]") for info in link.get("addr_info", [])]
+    return [f"{info['local']}/{info['prefixlen']}" for info in found if "local" in info]
+
+
+def live_image(directory: Path) -> LiveImage | None:
+    """The image that this live system runs from; None where it runs from none of ours. Raises ImageInvalid."""
+    try:
+        data = (directory / "manifest.json").read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ImageInvalid(f"{directory}/manifest.json cannot be read: {error.strerror}") from error
+    return LiveImage(str(directory), parse_manifest(data))
+
+
+def _disks(host: Host) -> tuple[Disk, ...]:
+    import pyudev
+
+    devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
+    uses = _Uses()
+    return tuple(_disk(host, device, uses) for device in sorted(devices, key=lambda d: str(d.sys_name)))
+
+
+def _disk(host: Host, device: Any, uses: _Uses) -> Disk:
+    path, sys_path = str(device.device_node), Path(device.sys_path)
+    size, sector = _number(sys_path / "size") * 512, _number(sys_path / "queue/logical_block_size")
+    kind = _kind(str(device.sys_name))
+    readable = kind == "disk" and size > 0
+    return Disk(
+        path=path,
+        kind=kind,
+        size_bytes=size,
+        sector_bytes=sector,
+        bus=_bus(device),
+        serial=_serial(device, sys_path),
+        wwn=device.get("ID_WWN_WITH_EXTENSION") or device.get("ID_WWN") or "",
+        model=(device.get("ID_MODEL") or "").replace("_", " "),
+        read_only=_text(sys_path / "ro") == "1",
+        removable=_text(sys_path / "removable") == "1",
+        live_medium=uses.is_live_medium(path),
+        links=tuple(sorted(str(link) for link in device.device_links)),
+        in_use=tuple(uses.of(sys_path)),
+        signatures=_signatures(host, path, sys_path) if readable else (),
+        node=_node_mark(path, size, sector) if readable else None,
+    )
+
+
+def _kind(name: str) -> str:
+    return next((kind for start, kind in VIRTUAL_KINDS.items() if name.startswith(start)), "disk")
+
+
+def _bus(device: Any) -> Bus | None:
+    bus = UDEV_BUSES.get(device.get("ID_BUS") or "")
+    if bus:
+        return bus
+    ancestors = (SUBSYSTEM_BUSES.get(str(above.subsystem)) for above in device.ancestors)
+    return next((found for found in ancestors if found), None)
+
+
+def _serial(device: Any, sys_path: Path) -> str:
+    """The serial as the disk tells it; virtio keeps its own in sysfs and nowhere else."""
+    serial = device.get("ID_SCSI_SERIAL") or device.get("ID_SERIAL_SHORT") or ""
+    return str(serial) or _text(sys_path / "serial") or _text(sys_path / "device/serial")
+
+
+def _signatures(host: Host, path: str, sys_path: Path) -> tuple[Signature, ...]:
+    """What blkid's low-level probe finds on the disk and on each partition that the kernel knows."""
+    names = [path, *sorted(f"/dev/{entry.parent.name}" for entry in sys_path.glob("*/partition"))]
+    found = []
+    for name in names:
+        told = host.run("blkid", "-p", "-o", "export", name, doing=f"probing {name}", how=Run(accept=(0, 2, 8)))
+        values = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+        kind = values.get("TYPE") or values.get("PTTYPE")
+        if kind or told.status == 8:
+            size = block.size_bytes(name)
+            label, uuid = values.get("LABEL", ""), values.get("UUID") or values.get("PTUUID", "")
+            found.append(Signature(name, kind or "several signatures at once", label, uuid, size))
+    return tuple(found)
+
+
+def _node_mark(path: str, size: int, sector: int) -> NodeMark | None:
+    """Our install, by the primary table or, where that is broken, by the backup."""
+    if size < 64 * sector or sector < 512:
+        return None
+    try:
+        sector_0 = block.read_direct(path, 0, sector)
+        for lba in (1, size // sector - 1):
+            header = gpt.parse_header(block.read_direct(path, lba * sector, sector))
+            if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
+                continue
+            data = block.read_direct(path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
+            entries = gpt.parse_entries(header, data)
+            mark = gpt.recognise(header, entries, sector_0) if entries else None
+            if mark:
+                return mark
+    except DeviceLost:
+        return None
+    return None
+
+
+class _Uses:
+    """Who uses which block device: mounts, swap, and devices stacked on it."""
+
+    def __init__(self) -> None:
+        self._mounts = _mounted_devices()
+        self._swaps = {line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]}
+        self._live = {device for device, where in self._mounts if where == str(LIVE_MOUNT)}
+
+    def is_live_medium(self, disk: str) -> bool:
+        return any(re.fullmatch(rf"{re.escape(disk)}(p?[0-9]+)?", device) for device in self._live)
+
+    def of(self, sys_path: Path) -> Iterable[str]:
+        """One sentence for each use of a disk or of one of its partitions."""
+        for part in [sys_path, *(entry.parent for entry in sys_path.glob("*/partition"))]:
+            name = f"/dev/{part.name}"
+            yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
+            if name in self._swaps:
+                yield f"{name} is swap"
+
+
+def _mounted_devices() -> Sequence[tuple[str, str]]:
+    """(device, mount point) of every mounted block device (proc(5), mountinfo)."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        found.append((os.path.realpath(right.split()[1]), left.split()[4]))
+    return found
+
+
+def _shadow() -> dict[str, str]:
+    """The lines of the image's own shadow file, by user: the live system's may have been changed since."""
+    try:
+        text = (IMAGE_ROOT / "etc/shadow").read_text()
+    except OSError:
+        return {}
+    return {line.partition(":")[0]: line for line in text.splitlines() if line}
+
+
+def _text(path: str | Path) -> str:
+    """A one-line file of sysfs; empty where the kernel has nothing to say."""
+    try:
+        return Path(path).read_text(errors="backslashreplace").strip()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int:
+    text = _text(path)
+    return int(text) if text.isdigit() else 0

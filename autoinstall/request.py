@@ -1,0 +1,173 @@
+"""Words -> Request: what the command line asks, one typed field per structural parameter."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from autoinstall import grammar
+from autoinstall.cmdline import Word
+from autoinstall.errors import BadWords
+from autoinstall.parameters import (
+    NOT_YET,
+    PARAMETERS,
+    PREFIX,
+    Parameter,
+    Twice,
+    canonical,
+    is_kept,
+    row_of,
+)
+
+
+class Action(Enum):
+    """What the line asks for as a whole."""
+
+    NONE = "none"
+    INSTALL = "install"
+    RESCUE = "rescue"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked. Optional fields are None where the line does not say; defaults are the plan's."""
+
+    action: Action
+    disk: grammar.DiskSelector | None = None
+    boot_interface: grammar.NicSelector | None = None
+    address: grammar.Address | None = None
+    host_name: str | None = None
+    admin_password_hash: str | None = None
+    ssh_keys: tuple[str, ...] = ()
+    ssh_passwords: bool = False
+    after: grammar.After = grammar.After.REBOOT
+    on_failure: grammar.OnFailure = grammar.HOLD
+    dry_run: bool = False
+    kept_words: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def request_from(words: Sequence[Word]) -> Request:
+    """What `words` ask for. Raises BadWords with every problem of the line, not only the first."""
+    reader = _Reader(words)
+    get = reader.values.get
+    storage = get("storage_init")
+    if reader.problems:
+        raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
+    action = Action.INSTALL if storage else Action.NONE
+    return Request(
+        action=Action.RESCUE if get("rescue") else action,
+        disk=storage,
+        boot_interface=get("BOOTIF"),
+        address=get("ip"),
+        host_name=get("hostname"),
+        admin_password_hash=get("adminpw"),
+        ssh_keys=tuple(get("autoinstall.ssh_key", ())),
+        ssh_passwords=get("ssh_pwauth", False),
+        after=get("autoinstall.after", grammar.After.REBOOT),
+        on_failure=get("autoinstall.on_failure", grammar.HOLD),
+        dry_run=get("autoinstall.dry_run", False),
+        kept_words=tuple(str(word) for word in words if is_kept(word.name)),
+        warnings=tuple(reader.warnings),
+    )
+
+
+def on_failure_from(words: Sequence[Word]) -> grammar.OnFailure:
+    """What a line says of failures even where the rest of it is wrong; `hold` where that cannot be read."""
+    for word in reversed(words):
+        if canonical(word.name) == "autoinstall.on_failure":
+            try:
+                return grammar.on_failure(word.value)
+            except ValueError:
+                break
+    return grammar.HOLD
+
+
+def redacted(words: Sequence[Word]) -> str:
+    """The line for logs and reports: secrets are `***`, also those of a word misspelt by one slip."""
+    shown = []
+    for word in words:
+        row = row_of(word.name) or _one_slip_away(word.name)
+        secret = row is not None and row.secret and word.value is not None
+        shown.append(Word(word.name, "***") if secret else word)
+    return " ".join(str(word) for word in shown)
+
+
+class _Reader:
+    """Collects the values of a line, and everything that is wrong with it."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self.values: dict[str, Any] = {}
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self._texts: dict[str, str | None] = {}
+        for word in words:
+            row = row_of(word.name)
+            if row:
+                self._take(row, word)
+            else:
+                self._refuse_unknown(word)
+
+    def _take(self, row: Parameter, word: Word) -> None:
+        try:
+            value = row.parse(word.value)
+        except ValueError as error:
+            self.problems.append(f"{word.name}: {error}")
+            return
+        if row.twice is Twice.ALL_COUNT:
+            self.values.setdefault(row.name, []).append(value)
+            return
+        if row.name in self._texts:
+            self._second_time(row, word)
+        self._texts[row.name] = word.value
+        self.values[row.name] = value
+
+    def _second_time(self, row: Parameter, word: Word) -> None:
+        if row.twice is Twice.LAST_WINS:
+            self.warnings.append(f"{row.name} is given more than once; the last one counts")
+        elif self._texts[row.name] != word.value:
+            self.problems.append(f"{row.name} is given more than once, with different values")
+
+    def _refuse_unknown(self, word: Word) -> None:
+        name = canonical(word.name)
+        near = _one_slip_away(word.name)
+        if name in NOT_YET or name.removeprefix(PREFIX) in NOT_YET:
+            self.problems.append(f"{word.name}: this version of autoinstall cannot do that yet")
+        elif name.startswith(PREFIX):
+            self.problems.append(f"{word.name}: there is no such word{_did_you_mean(name)}")
+        elif near:
+            self.problems.append(f"{word.name}: unknown, and one slip away from {near.name}; did you mean that?")
+
+
+def _did_you_mean(name: str) -> str:
+    spellings = [row.name if row.name.startswith(PREFIX) else PREFIX + row.name for row in PARAMETERS]
+    close = difflib.get_close_matches(name, spellings, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+SHORTEST_GUARDED = 6
+"""Shorter names of ours (ip, BOOTIF is 6) lie within one slip of words that belong to others."""
+
+
+def _one_slip_away(name: str) -> Parameter | None:
+    """The row that `name` misses by one inserted, missing, wrong or swapped character."""
+    folded = name.replace("-", "_")
+    for row in PARAMETERS:
+        for spelling in (row.name, *row.aliases):
+            if len(spelling) >= SHORTEST_GUARDED and _is_one_slip(folded, spelling):
+                return row
+    return None
+
+
+def _is_one_slip(a: str, b: str) -> bool:
+    if a == b or abs(len(a) - len(b)) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    rest_a, rest_b = a[start:], b[start:]
+    if len(a) == len(b):
+        swapped = rest_a[:2] == rest_b[1::-1] and rest_a[2:] == rest_b[2:]
+        return rest_a[1:] == rest_b[1:] or swapped
+    return rest_a[1:] == rest_b if len(a) > len(b) else rest_a == rest_b[1:]

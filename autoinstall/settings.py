@@ -1,0 +1,118 @@
+"""Request -> files of the node: network, name, accounts, sshd, mounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid5
+
+from autoinstall.facts import Nic
+from autoinstall.grammar import Address
+from autoinstall.layout import Layout
+from autoinstall.request import Request
+
+ROOT = (0, 0)
+SHADOW_GROUP = (0, 42)
+ADMIN = (1000, 1000)
+"""Owners (uid, gid), fixed in every recipe: Debian's own numbers for root and shadow, ours for admin."""
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """One file as the node will see it. A secret one's text never reaches plans, logs or reports."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+    owner: tuple[int, int] = ROOT
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the files depend on, beside the request."""
+
+    layout: Layout
+    shadow: Mapping[str, str]
+    nic: Nic | None
+
+
+def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
+    """Every file that the node's configuration starts with, in the order of their paths."""
+    files = [
+        NodeFile("/etc/machine-id", f"{machine_id(setting.layout.install_id)}\n", mode=0o444),
+        NodeFile("/etc/fstab", _fstab(setting.layout)),
+        NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
+        NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
+        *_network(request, setting.nic),
+    ]
+    if request.host_name:
+        files.append(NodeFile("/etc/hostname", f"{request.host_name}\n"))
+        files.append(NodeFile("/etc/hosts", _hosts(request.host_name)))
+    if request.admin_password_hash:
+        text = _shadow(setting.shadow, request.admin_password_hash)
+        files.append(NodeFile("/etc/shadow", text, mode=0o640, owner=SHADOW_GROUP, secret=True))
+    if request.ssh_keys:
+        text = "".join(f"{key}\n" for key in request.ssh_keys)
+        files.append(NodeFile("/home/admin/.ssh/authorized_keys", text, mode=0o600, owner=ADMIN))
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def machine_id(install_id: UUID) -> str:
+    """The node's machine-id (machine-id(5)): planned like every other id, the same under both slots."""
+    return uuid5(install_id, "machine-id").hex
+
+
+def default_host_name(nic: Nic | None, install_id: UUID) -> str:
+    """What the node is called until DHCP says otherwise: the last 6 digits of the management MAC."""
+    digits = nic.mac.replace(":", "") if nic else install_id.hex
+    return f"node-{digits[-6:]}"
+
+
+def without_secrets(file: NodeFile) -> NodeFile:
+    """The file for plans and reports."""
+    return replace(file, text="***") if file.secret else file
+
+
+def _fstab(layout: Layout) -> str:
+    swap, data = layout.volume("Swap"), layout.volume("Data")
+    options = "nofail,x-systemd.device-timeout=60s"
+    return (
+        f"UUID={swap.filesystem_uuid} none swap {options} 0 0\n"
+        f"UUID={data.filesystem_uuid} /data ext4 {options},nodev,nosuid 0 2\n"
+    )
+
+
+def _sshd(request: Request) -> str:
+    passwords = "yes" if request.ssh_passwords else "no"
+    return (
+        f"PasswordAuthentication {passwords}\n"
+        "KbdInteractiveAuthentication no\n"
+        "PermitRootLogin no\n"
+    )  # fmt: skip
+
+
+def _sudoers(request: Request) -> str:
+    tag = "" if request.admin_password_hash else "NOPASSWD: "
+    return f"admin ALL=(ALL:ALL) {tag}ALL\n"
+
+
+def _network(request: Request, nic: Nic | None) -> list[NodeFile]:
+    """DHCP is asked by the MAC, in the live system and on the node alike: both get the same lease."""
+    if request.address is Address.OFF:
+        return []
+    match = f"MACAddress={nic.mac}" if nic else "Type=ether\nKind=!*"
+    text = f"[Match]\n{match}\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=yes\n"
+    return [NodeFile("/etc/systemd/network/10-management.network", text)]
+
+
+def _hosts(host_name: str) -> str:
+    short = host_name.partition(".")[0]
+    names = host_name if short == host_name else f"{host_name} {short}"
+    return f"127.0.0.1 localhost\n127.0.1.1 {names}\n::1 localhost ip6-localhost ip6-loopback\n"
+
+
+def _shadow(lines: Mapping[str, str], admin_hash: str) -> str:
+    """The image's shadow file with admin's hash; its age of 0 (shadow(5)) asks for a change at first use."""
+    admin = f"admin:{admin_hash}:0:0:99999:7:::"
+    return "".join(f"{admin if user == 'admin' else line}\n" for user, line in lines.items())

@@ -1,0 +1,40 @@
+"""Steps: the plan made true, one noun a file. A step holds just its part of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoinstall.execute import Step
+from autoinstall.plan import Plan
+from autoinstall.report.sinks import Memory
+from autoinstall.steps.bootloader import BootLoader, Commit
+from autoinstall.steps.config import ConfigTree, InstallRecord
+from autoinstall.steps.disk import Claim, TearDown, Wipe
+from autoinstall.steps.filesystems import Filesystems
+from autoinstall.steps.image import SlotImage, VerifyImage
+from autoinstall.steps.partitions import PartitionTable
+from autoinstall.steps.volumes import VolumeGroup
+
+BOOT_FILES = Path("/usr/lib/autoinstall/boot")
+"""Where the build put GRUB, inside the image that runs."""
+
+
+def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
+    """The steps of an install, in order. Up to and with the claim nothing is written; the last one commits."""
+    disk = plan.target.path
+    layout, image = plan.layout, plan.image
+    return [
+        VerifyImage(image),
+        Claim(plan.target),
+        TearDown(disk, plan.has_stack),
+        Wipe(layout, disk),
+        PartitionTable(layout, disk),
+        VolumeGroup(layout, disk),
+        Filesystems(layout, disk),
+        *(SlotImage(image, slot, layout.partition(slot.partition_label), disk) for slot in plan.slots),
+        BootLoader(layout, disk, BOOT_FILES),
+        ConfigTree(layout, disk, plan.files),
+        InstallRecord(plan, told),
+        Commit(layout, disk, BOOT_FILES),
+    ]

@@ -1,0 +1,59 @@
+"""Filesystems, with the labels and UUIDs of the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoinstall import block
+from autoinstall.host import Host
+from autoinstall.layout import Layout, Partition, Volume
+
+SLOT_FEATURES = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file"
+"""GRUB replays no journal, so a slot has none; without checksums its label changes in one 512-byte write."""
+
+
+@dataclass(frozen=True)
+class Filesystems:
+    """Every filesystem of the plan, empty."""
+
+    layout: Layout
+    disk: str
+
+    name = "filesystems"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Making the filesystems on {self.disk}"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        wanted = self._wanted()
+        for done, (device, what) in enumerate(wanted):
+            host.run(*_command(device, what), doing=f"making the {what.filesystem} filesystem on {device}")
+            host.progress(done + 1, len(wanted))
+
+    def why_not_done(self, host: Host) -> str:
+        for device, what in self._wanted():
+            told = host.run("blkid", "-p", "-o", "value", "-s", "UUID", device, doing=f"probing {device}").stdout
+            if told.strip() != what.filesystem_uuid:
+                return f"{device} has the UUID {told.strip() or 'of nothing'}, planned was {what.filesystem_uuid}"
+        return ""
+
+    def _wanted(self) -> list[tuple[str, Partition | Volume]]:
+        parts = [part for part in self.layout.partitions if part.filesystem]
+        on_partitions = [(block.partition_path(self.disk, part.number), part) for part in parts]
+        return [*on_partitions, *((volume.path, volume) for volume in self.layout.volumes)]
+
+
+def _command(device: str, what: Partition | Volume) -> list[str]:
+    label, uuid = what.filesystem_label, what.filesystem_uuid
+    ext4 = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-U", uuid, "-E", "nodiscard"]
+    return {
+        "vfat": ["mkfs.vfat", "-F", "32", "-n", label, "-i", uuid.replace("-", ""), device],
+        "swap": ["mkswap", "-q", "-L", label, "-U", uuid, device],
+        "slot": [*ext4, "-m", "0", "-O", SLOT_FEATURES, device],
+        "ext4": [*ext4, device],
+    }[what.filesystem]

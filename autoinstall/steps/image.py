@@ -1,0 +1,152 @@
+"""The image: checked where it lies, copied into a slot, read back from the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoinstall import block
+from autoinstall.errors import ImageInvalid
+from autoinstall.facts import LiveImage
+from autoinstall.host import Host, lost
+from autoinstall.image.manifest import ImageFile
+from autoinstall.layout import Partition
+from autoinstall.mounts import mounted, write_file
+from autoinstall.plan import SlotPlan
+from autoinstall.sizes import MIB
+
+COPY_BYTES = 4 * MIB
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class VerifyImage:
+    """Every file of the image is what the manifest says, before anything is written."""
+
+    image: LiveImage
+
+    name = "verify-image"
+    writes = False
+
+    @property
+    def title(self) -> str:
+        return f"Checking the image {self.image.manifest.version} against its manifest"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        """Raises ImageInvalid."""
+        progress = _Progress(host, self.image.manifest.files)
+        for file in self.image.manifest.files:
+            path = Path(self.image.directory) / file.name
+            try:
+                found = _digest(progress.counted(_pieces(path)))
+            except OSError as error:
+                raise ImageInvalid(f"{path} cannot be read: {error.strerror}", hint=_GET_AGAIN) from error
+            if found != file.sha256:
+                raise ImageInvalid(f"{path} is not what its manifest says", hint=_GET_AGAIN)
+
+    def why_not_done(self, host: Host) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class SlotImage:
+    """One slot holds the whole image and its boot entry."""
+
+    image: LiveImage
+    slot: SlotPlan
+    partition: Partition
+    disk: str
+
+    writes = True
+
+    @property
+    def name(self) -> str:
+        return f"image-{self.slot.slot.lower()}"
+
+    @property
+    def title(self) -> str:
+        return f"Writing the image to slot {self.slot.slot}"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        device = self._device()
+        progress = _Progress(host, self.image.manifest.files)
+        source = Path(self.image.directory)
+        try:
+            with mounted(host, device) as root:
+                for file in self.image.manifest.files:
+                    _copy(source / file.name, root / file.name, progress)
+                write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
+                write_file(root / "slot.cfg", slot_cfg(self.slot).encode())
+        except OSError as error:
+            raise lost(device, "writing the image", error) from error
+
+    def why_not_done(self, host: Host) -> str:
+        """Read back with O_DIRECT: from the disk, not from the page cache."""
+        with mounted(host, self._device(), "ro") as root:
+            for file in self.image.manifest.files:
+                if _digest(block.chunks_direct(root / file.name)) != file.sha256:
+                    return f"{file.name} read back from {self._device()} is not what was written"
+            if (root / MANIFEST).read_bytes() != (Path(self.image.directory) / MANIFEST).read_bytes():
+                return f"{MANIFEST} read back is not what was written"
+        return ""
+
+    def _device(self) -> str:
+        return block.partition_path(self.disk, self.partition.number)
+
+
+_GET_AGAIN = "make or fetch the image again; nothing of it was installed"
+
+
+def slot_cfg(slot: SlotPlan) -> str:
+    """What GRUB reads of a slot: its version for the menu, its kernel arguments. Single quotes: no word of
+    the command line is ever evaluated."""
+    return f"set slot_version={_grub_quoted(slot.version)}\nset slot_kargs={_grub_quoted(slot.kernel_arguments)}\n"
+
+
+def _grub_quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+class _Progress:
+    """Tells how much of all files went by."""
+
+    def __init__(self, host: Host, files: tuple[ImageFile, ...]) -> None:
+        self._host = host
+        self._total = sum(file.size_bytes for file in files)
+        self._done = 0
+
+    def counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            self._done += len(piece)
+            self._host.progress(self._done, self._total)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(COPY_BYTES):
+            yield piece
+
+
+def _digest(pieces: Iterator[bytes] | Iterator[memoryview]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _copy(source: Path, target: Path, progress: _Progress) -> None:
+    with open(target, "xb") as file:
+        for piece in progress.counted(_pieces(source)):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())

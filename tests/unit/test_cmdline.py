@@ -1,0 +1,68 @@
+"""Text -> words, as the kernel splits it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoinstall.cmdline import LIMIT_BYTES, Word, parse, render
+from autoinstall.errors import BadWords
+
+ROWS = [
+    ("", []),
+    ("  quiet \t ro\n", [Word("quiet"), Word("ro")]),
+    ("a=1", [Word("a", "1")]),
+    ("a=", [Word("a", "")]),
+    ("root=live:LABEL=X", [Word("root", "live:LABEL=X")]),
+    ('a="b c" d', [Word("a", "b c"), Word("d")]),
+    ('"a=b c" d', [Word("a", "b c"), Word("d")]),
+    ('a=b" c"d', [Word("a", 'b" c"d')]),
+    ("a.b-c=1", [Word("a.b-c", "1")]),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), ROWS)
+def test_a_line_splits_as_the_kernel_splits_it(line: str, words: list[Word]) -> None:
+    assert list(parse(line)) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("a\x1b[2J", "control character"),
+        ("a\nb", "control character"),
+        ('a="b c', "never ends"),
+        ("x" * LIMIT_BYTES, "its end is missing"),
+    ],
+)
+def test_what_no_line_may_hold_is_refused(line: str, says: str) -> None:
+    with pytest.raises(BadWords, match=says):
+        parse(line)
+
+
+def test_every_problem_is_listed() -> None:
+    with pytest.raises(BadWords) as caught:
+        parse('a\x07 "' + "x" * LIMIT_BYTES)
+    assert len(caught.value.reasons) == 3
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,20}", fullmatch=True)
+VALUES = st.none() | st.text(
+    st.characters(min_codepoint=32, exclude_characters='"\x7f', exclude_categories=["C", "Z"])
+)
+SPACED = st.lists(st.from_regex(r"[a-z]+", fullmatch=True), min_size=2, max_size=4).map(" ".join)
+WORDS = st.builds(Word, NAMES, VALUES | SPACED)
+
+
+@given(st.lists(WORDS, max_size=20))
+def test_parse_of_render_is_the_identity(words: list[Word]) -> None:
+    assert parse(render(tuple(words))) == tuple(words)
+
+
+@given(st.text(max_size=3000))
+def test_any_text_parses_or_is_refused(line: str) -> None:
+    try:
+        parse(line)
+    except BadWords as error:
+        assert error.reasons

@@ -1,0 +1,88 @@
+"""The runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from autoinstall.errors import AutoinstallError, NotDone, Refused, ToolFailed, ToolMissing
+from autoinstall.execute import execute
+from autoinstall.host import Host
+from autoinstall.report.events import Event, Kind, Verdict
+
+
+@dataclass
+class Fake:
+    """A step that does as it is told."""
+
+    name: str = "fake"
+    writes: bool = False
+    refusal: str = ""
+    error: AutoinstallError | None = None
+    difference: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    title = "Doing it"
+
+    def why_not(self, host: Host) -> str:
+        return self.refusal
+
+    def apply(self, host: Host) -> None:
+        self.calls.append(self.name)
+        host.progress(1, 4)
+        if self.error:
+            raise self.error
+
+    def why_not_done(self, host: Host) -> str:
+        return self.difference
+
+
+def _run(*steps: Fake) -> list[Event]:
+    events: list[Event] = []
+    execute(steps, Host(), events.append)
+    return events
+
+
+def test_each_step_starts_progresses_and_finishes() -> None:
+    events = _run(Fake("one"), Fake("two"))
+    assert [(event.name, event.kind) for event in events] == [
+        (name, kind) for name in ("one", "two") for kind in (Kind.START, Kind.PROGRESS, Kind.FINISH)
+    ]
+    assert events[1].percent == 25
+    assert events[2].seconds is not None
+
+
+def test_a_step_that_may_not_run_is_not_applied() -> None:
+    step = Fake(refusal="it is gone")
+    with pytest.raises(Refused, match="Doing it: it is gone"):
+        _run(step)
+    assert not step.calls
+
+
+@pytest.mark.parametrize("broken", [Fake(refusal="no"), Fake(error=ToolMissing("no mke2fs"))])
+def test_once_a_step_wrote_no_failure_claims_that_nothing_was_written(broken: Fake) -> None:
+    with pytest.raises(NotDone) as caught:
+        _run(Fake(writes=True), broken)
+    assert caught.value.exit_code == 4
+
+
+def test_a_missing_tool_before_the_first_write_is_a_refusal() -> None:
+    with pytest.raises(ToolMissing) as caught:
+        _run(Fake(error=ToolMissing("no blkid")))
+    assert caught.value.exit_code == 3
+
+
+def test_a_world_that_is_not_as_planned_is_a_failure() -> None:
+    with pytest.raises(NotDone, match="the UUID differs"):
+        _run(Fake(writes=True, difference="the UUID differs"))
+
+
+def test_nothing_runs_after_a_failure_and_the_failure_is_told() -> None:
+    events: list[Event] = []
+    last = Fake("last")
+    with pytest.raises(ToolFailed):
+        execute([Fake("first", error=ToolFailed("mkfs exited with 1")), last], Host(), events.append)
+    assert not last.calls
+    assert events[-1].verdict is Verdict.FAIL
+    assert "mkfs exited with 1" in events[-1].description

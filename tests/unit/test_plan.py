@@ -1,0 +1,113 @@
+"""Request + facts -> plan, and every way a machine can be the wrong one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from autoinstall.errors import Refused
+from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature
+from autoinstall.image.manifest import ImageFile
+from autoinstall.plan import Decision, Plan, digest, make_plan, to_json, to_text
+from autoinstall.sizes import GIB, MIB
+from tests.unit.machines import HASH, MACHINE, MANIFEST, SR0, VDA, VDB, asked
+
+DATA = (Signature("/dev/vda", "ext4", "holiday", "u-u-i-d", 16 * GIB),)
+
+
+def _plan(line: str, *disks: Disk, facts: Facts = MACHINE) -> Plan:
+    return make_plan(asked(line), replace(facts, disks=(SR0, *disks)) if disks else facts)
+
+
+def test_an_empty_disk_gets_a_whole_layout() -> None:
+    plan = _plan("storage_init BOOTIF=link console=ttyS0")
+    assert plan.decision is Decision.INSTALL
+    assert [part.label for part in plan.layout.partitions][-1] == "HostVG"
+    assert {slot.slot: slot.partition_label for slot in plan.slots} == {"A": "Root-A", "B": "Root-B"}
+    assert all("console=ttyS0" in slot.kernel_arguments for slot in plan.slots)
+    assert plan.slots[0].kernel_arguments != plan.slots[1].kernel_arguments
+
+
+def test_the_same_request_and_facts_make_the_same_plan() -> None:
+    assert digest(_plan("storage_init")) == digest(_plan("storage_init"))
+    assert digest(_plan("storage_init")) != digest(_plan("storage_init hostname=other"))
+
+
+def test_another_disk_or_machine_has_another_install_id() -> None:
+    ids = {
+        _plan("storage_init").layout.install_id,
+        _plan("storage_init", replace(VDA, serial="X")).layout.install_id,
+        _plan("storage_init", facts=replace(MACHINE, product_uuid="other")).layout.install_id,
+    }
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "disks", "says"),
+    [
+        ("storage_init", (VDA, VDB), "fits 2 disks"),
+        ("storage_init=/dev/vdz", (VDA,), "fits no disk"),
+        ("storage_init", (replace(VDA, size_bytes=2 * GIB),), "MiB more"),
+        ("storage_init", (replace(VDA, signatures=DATA),), "holiday"),
+        ("storage_init", (replace(VDA, in_use=("/dev/vda1 is mounted on /mnt",)),), "mounted on /mnt"),
+        ("storage_init", (replace(VDA, sector_bytes=4096),), "a BIOS boots from sectors of 512"),
+        ("storage_init=/dev/vda", (VDA, replace(VDB, node=NodeMark(UUID(int=1), True))), "already on /dev/vdb"),
+        ("storage_init BOOTIF=eth7", (VDA,), "fits no NIC"),
+    ],
+)
+def test_a_machine_that_does_not_fit_is_refused(line: str, disks: tuple[Disk, ...], says: str) -> None:
+    with pytest.raises(Refused) as caught:
+        _plan(line, *disks)
+    assert says in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_a_named_disk_may_lose_its_data_and_the_plan_says_what() -> None:
+    plan = _plan("storage_init=serial:TARGET0", replace(VDA, signatures=DATA))
+    assert plan.lost == DATA
+    assert "holiday" in to_text(plan)
+
+
+def test_the_refusal_of_foreign_data_offers_the_word_that_would_wipe_it() -> None:
+    with pytest.raises(Refused) as caught:
+        _plan("storage_init", replace(VDA, signatures=DATA))
+    assert "storage_init=serial:TARGET0" in caught.value.hint
+
+
+@pytest.mark.parametrize(("finished", "decision"), [(True, Decision.ALREADY_INSTALLED), (False, Decision.INSTALL)])
+def test_a_finished_node_stays_and_an_unfinished_one_is_started_over(finished: bool, decision: Decision) -> None:
+    disk = replace(VDA, node=NodeMark(UUID(int=1), finished), signatures=DATA)
+    assert _plan("storage_init", disk).decision is decision
+
+
+def test_large_sectors_are_fine_under_uefi() -> None:
+    facts = replace(MACHINE, firmware=Firmware.UEFI)
+    assert _plan("storage_init", replace(VDA, sector_bytes=4096), facts=facts).layout.sector_bytes == 4096
+
+
+def test_a_system_that_is_not_an_image_cannot_install() -> None:
+    with pytest.raises(Refused, match="does not run from an image"):
+        _plan("storage_init", facts=replace(MACHINE, image=None))
+
+
+def test_an_image_that_fills_more_than_half_a_slot_is_refused() -> None:
+    assert MACHINE.image
+    large = replace(MANIFEST, files=(ImageFile("root.squashfs", 1025 * MIB, "0" * 64),))
+    with pytest.raises(Refused, match="must be twice that"):
+        _plan("storage_init", facts=replace(MACHINE, image=replace(MACHINE.image, manifest=large)))
+
+
+def test_no_secret_is_in_any_telling_of_the_plan() -> None:
+    plan = _plan(f"storage_init adminpw={HASH}")
+    assert any(HASH in file.text for file in plan.files)
+    for telling in (to_text(plan), json.dumps(to_json(plan)), *(slot.kernel_arguments for slot in plan.slots)):
+        assert HASH not in telling
+
+
+def test_a_stack_is_seen() -> None:
+    stacked = replace(VDA, signatures=(Signature("/dev/vda2", "LVM2_member"),))
+    assert _plan("storage_init=/dev/vda", stacked).has_stack
+    assert not _plan("storage_init=/dev/vda", replace(VDA, signatures=DATA)).has_stack

@@ -1,0 +1,119 @@
+"""Words -> Request."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoinstall.cmdline import Word, parse
+from autoinstall.errors import BadWords
+from autoinstall.grammar import After, Bus, DiskBy, DiskSelector, FailureAction, NicBy, NicSelector, OnFailure
+from autoinstall.parameters import PARAMETERS
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from tests.unit.machines import HASH, asked
+
+
+def test_a_whole_line() -> None:
+    request = asked(
+        "BOOT_IMAGE=/vmlinuz root=live:LABEL=AI console=tty0 console=ttyS0,115200 storage_init=virtio:TARGET0 "
+        f"BOOTIF=01-52-54-00-AB-cd-EF hostname=Node7 adminpw={HASH} autoinstall.after=poweroff "
+        "autoinstall.on-failure=reboot:30 autoinstall.dry_run iommu=pt"
+    )
+    assert request == Request(
+        action=Action.INSTALL,
+        disk=DiskSelector(DiskBy.BUS_SERIAL, "TARGET0", Bus.VIRTIO),
+        boot_interface=NicSelector(NicBy.MAC, "52:54:00:ab:cd:ef"),
+        host_name="node7",
+        admin_password_hash=HASH,
+        after=After.POWEROFF,
+        on_failure=OnFailure(FailureAction.REBOOT, 30),
+        dry_run=True,
+        kept_words=("console=tty0", "console=ttyS0,115200", "iommu=pt"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "action"),
+    [
+        ("", Action.NONE),
+        ("quiet BOOTIF=link ip=dhcp console=ttyS0", Action.NONE),
+        (f"adminpw={HASH}", Action.NONE),
+        ("storage_init", Action.INSTALL),
+        ("ovirt_init=/dev/sda", Action.INSTALL),
+        ("autoinstall.storage_init=serial:X", Action.INSTALL),
+        ("storage_init rescue", Action.RESCUE),
+        ("storage_init rescue=no", Action.INSTALL),
+    ],
+)
+def test_which_action_a_line_asks_for(line: str, action: Action) -> None:
+    assert asked(line).action is action
+
+
+REFUSED = [
+    ("storage_inti", "one slip away from storage_init"),
+    ("adminpwd=x", "one slip away from adminpw"),
+    ("autoinstall.aftr=reboot", "did you mean autoinstall.after"),
+    ("autoinstall.frobnicate=1", "there is no such word"),
+    ("storage_init=/dev/sda storage_init=/dev/sdb", "more than once, with different values"),
+    ("storage_init=/dev/sd*", "exactly one disk"),
+    ("storage_init=/dev/sda,/dev/sdb", "exactly one disk"),
+    ("storage_init upgrade", "upgrade: this version of autoinstall cannot do that yet"),
+    ("storage_init autoinstall.stateless", "cannot do that yet"),
+    ("adminpw=secret", "adminpw: is not a crypt"),
+    ("adminpw=somesalt$" + "a" * 86, "the boot loader ate it"),
+    ("ssh_pwauth=perhaps", "neither on"),
+    ("storage_init rescue=maybe", "neither on"),
+    ("autoinstall.on_failure=hold:3", "only reboot takes a delay"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), REFUSED)
+def test_what_is_wrong_is_refused_with_its_reason(line: str, says: str) -> None:
+    with pytest.raises(BadWords) as caught:
+        asked(line)
+    assert says in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_every_problem_of_a_line_is_listed() -> None:
+    with pytest.raises(BadWords) as caught:
+        asked("storage_inti ip=maybe autoinstall.x hostname=-")
+    assert len(caught.value.reasons) == 4
+
+
+def test_words_of_others_are_none_of_our_business() -> None:
+    assert asked("ro quiet rd.break foo=bar nfs.port=3 i915.modeset=1 consoleblank=0").action is Action.NONE
+
+
+def test_a_repeated_word_counts_last_and_warns() -> None:
+    request = asked("storage_init autoinstall.after=hold autoinstall.after=poweroff")
+    assert request.after is After.POWEROFF
+    assert "more than once" in request.warnings[0]
+
+
+def test_the_failure_action_is_read_even_from_a_wrong_line() -> None:
+    assert on_failure_from(parse("storage_inti autoinstall.on_failure=reboot:9")) == OnFailure(
+        FailureAction.REBOOT, 9
+    )
+    assert on_failure_from(parse("autoinstall.on_failure=nonsense")).action is FailureAction.HOLD
+
+
+@pytest.mark.parametrize(
+    "name", ["adminpw", "autoinstall.adminpw", "admin-pw".replace("-", ""), "adminpwd", "admipw"]
+)
+def test_a_secret_is_not_shown(name: str) -> None:
+    shown = redacted((Word("quiet"), Word(name, HASH)))
+    assert HASH not in shown
+    assert "***" in shown
+
+
+EXAMPLES = [row.example for row in PARAMETERS] + [row.bad_example for row in PARAMETERS]
+
+
+@given(st.lists(st.sampled_from(EXAMPLES) | st.text(st.characters(min_codepoint=33, max_codepoint=126)), max_size=8))
+def test_any_line_is_a_request_or_is_refused_with_reasons(pieces: list[str]) -> None:
+    try:
+        request_from(parse(" ".join(pieces)))
+    except BadWords as error:
+        assert all(error.reasons)
