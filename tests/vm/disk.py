@@ -140,9 +140,7 @@ class DiskImage:
         text = self.lvm_text(label)
         extent = 512 * int(_first(r"extent_size = (\d+)", text))
         blocks = re.findall(r"\n(\w+) \{\nid = [^}]*?segment_count = \d+\n(.*?)\n\}\n\}", text, re.DOTALL)
-        return {
-            name: extent * sum(map(int, re.findall(r"extent_count = (\d+)", body))) for name, body in blocks
-        }
+        return {name: extent * sum(map(int, re.findall(r"extent_count = (\d+)", body))) for name, body in blocks}
 
     # The whole
 

@@ -68,9 +68,7 @@ def read_table(disk: Path) -> Table:
     if primary.disk_guid != backup.disk_guid or primary.entries != backup.entries:
         raise NoTable("the two halves differ")
     if primary.other != last or backup.other != 1:
-        raise NoTable(
-            f"the halves do not point at each other: {primary.other}, {backup.other}, disk ends at {last}"
-        )
+        raise NoTable(f"the halves do not point at each other: {primary.other}, {backup.other}, disk ends at {last}")
     return Table(primary.disk_guid, tuple(_partitions(primary.entries)))
 
 

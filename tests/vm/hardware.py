@@ -58,7 +58,7 @@ class Disk:
         return f"disk-{self.serial}"
 
     def block_nodes(self) -> list[dict[str, object]]:
-        """The layers under the device, for -blockdev or blockdev-add; the last is the top, named as the disk."""
+        """The layers under the device, for blockdev-add; the last is the top, and has the disk's id."""
         form = "qcow2" if self.path.suffix == ".qcow2" else "raw"
         layers: list[dict[str, object]] = [
             {
@@ -137,7 +137,15 @@ def new_disk(path: Path, size_bytes: int = DISK_BYTES) -> Path:
 
 def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     """The command line of QEMU, but for its channels."""
-    words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc"]
+    words = [
+        "qemu-system-x86_64",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        "pc,graphics=off",
+    ]
     words += ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(hardware.memory_mib)]
     words += ["-uuid", hardware.uuid, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     words += ["-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]

@@ -5,8 +5,8 @@
         machine.wait_for_line(r"^autoinstall: node=healthy", limit_s=120)
         assert machine.ssh.run("id -un").stdout == "admin\n"
 
-Nothing here sleeps: every wait is for something, has a limit, and says for what. When the block is left through
-an exception, the logs stay and the message says where.
+Nothing here sleeps: every wait is for something, has a limit, and says for what. When the block is left
+through an exception, the message has the end of the console and says where the logs are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from tests.vm.hardware import Disk, Hardware, arguments
 from tests.vm.ssh import Ssh, free_port
-from tests.vm.watch import Console, Ended, Lines, TimedOut, Watch
+from tests.vm.watch import Console, Ended, Found, Lines, TimedOut, Watch
 
 Event = dict[str, Any]
 
@@ -37,11 +37,9 @@ FATAL = re.compile(
 
 
 class Machine:
-    """A machine that is running, or has run, in `work_dir`: its logs, its NVRAM and its channels are there."""
+    """A machine that is running, or has run; its logs and its NVRAM are in `work_dir`."""
 
-    def __init__(
-        self, hardware: Hardware, work_dir: Path, *, key: Path | None = None, name: str = "machine"
-    ) -> None:
+    def __init__(self, hardware: Hardware, work_dir: Path, *, key: Path | None = None, name: str = "machine") -> None:
         self.hardware = hardware
         self.work_dir = work_dir
         self.name = name
@@ -102,7 +100,7 @@ class Machine:
         self._wait("its end", lambda: True if self._watch.ended else None, limit_s)
         self._process.wait(QMP_LIMIT_S)
 
-    def _wait(self, what: str, look: Callable[[], Any], limit_s: float) -> Any:
+    def _wait(self, what: str, look: Callable[[], Found | None], limit_s: float) -> Found:
         try:
             return self._watch.wait_for(f"{what} ({self.name})", look, limit_s)
         except (TimedOut, Ended) as error:
@@ -186,8 +184,7 @@ class Machine:
         def look() -> Event | None:
             return next((said for said in self._qmp_said if said.get("event") == event), None)
 
-        found: Event = self._wait(f"QEMU's event {event}", look, limit_s)
-        return found
+        return self._wait(f"QEMU's event {event}", look, limit_s)
 
     def type(self, text: str) -> None:
         """Press keys on the serial console."""
@@ -254,9 +251,7 @@ class Machine:
         self._log("qemu").write_text(shlex.join(words) + "\n")
         with self._log("qemu").open("ab") as log:
             descriptors = [end.fileno() for end in handed]
-            process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=descriptors
-            )
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=descriptors)
         for end in handed:
             end.close()
         self._process = process

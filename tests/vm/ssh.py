@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+Completed = subprocess.CompletedProcess[str]
+
 ANSWER_LIMIT_S = 5
 LOGIN_LIMIT_S = 60
 NO_QUESTIONS = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
@@ -44,16 +46,12 @@ class Ssh:
         where = ["-p", str(self.port), f"{user}@127.0.0.1"]
         return ["ssh", *NO_QUESTIONS, *QUIET, *options, *identity, *where]
 
-    def run(
-        self, command: str, *, user: str = "admin", limit_s: float = 60
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, user: str = "admin", limit_s: float = 60) -> Completed:
         """Run a command over there, with the key; no terminal, no questions. The caller checks the status."""
         words = [*self.command(user, ["-o", "BatchMode=yes"]), command]
-        return subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s
-        )
+        return _run(words, limit_s)
 
-    def read(self, command: str, *, limit_s: float = 60) -> str:
+    def read(self, command: str, limit_s: float = 60) -> str:
         """What a command prints; AssertionError with what it complained of if it fails."""
         done = self.run(command, limit_s=limit_s)
         assert done.returncode == 0, f"{command!r} exited with {done.returncode}: {done.stderr}{done.stdout}"
@@ -63,20 +61,13 @@ class Ssh:
         """What ssh says when it may only use these authentication methods, and no key."""
         options = ["-o", f"PreferredAuthentications={','.join(methods)}", "-o", "PubkeyAuthentication=no"]
         words = [*self.command(user, ["-o", "NumberOfPasswordPrompts=1", *options]), "true"]
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOGIN_LIMIT_S
-        )
+        done = _run(words, LOGIN_LIMIT_S)
         assert done.returncode == 255, f"logged in with {methods}"
         return done.stderr
 
     def host_keys(self) -> set[str]:
         """The public host keys that sshd shows: `type base64`."""
-        done = subprocess.run(
-            ["ssh-keyscan", "-p", str(self.port), "127.0.0.1"],
-            capture_output=True,
-            text=True,
-            timeout=LOGIN_LIMIT_S,
-        )
+        done = _run(["ssh-keyscan", "-p", str(self.port), "127.0.0.1"], LOGIN_LIMIT_S)
         lines = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         return {" ".join(words[1:3]) for words in lines}
 
@@ -95,3 +86,7 @@ class Ssh:
                 return True
             time.sleep(0.2)  # a reset comes at once; do not ask a hundred times a second
         return False
+
+
+def _run(words: list[str], limit_s: float) -> Completed:
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s)

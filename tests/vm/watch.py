@@ -1,4 +1,4 @@
-"""Everything a virtual machine says, read as it comes by one thread, and the one way to wait for any of it."""
+"""Everything a virtual machine says, read as it comes by one thread, and the way to wait for any of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\r")
+NEVER = re.compile(r"(?!)")
 CHUNK_BYTES = 65536
 
 
@@ -29,7 +30,7 @@ class Ended(AssertionError):
 class Watch:
     """Reads sockets in a thread of its own; whoever waits is woken whenever anything came.
 
-    A handler runs in that thread, at once: this is how a machine is killed at an event and not some time after.
+    A handler runs in that thread, at once: so a machine is killed at an event and not some time after.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,66 @@
+"""What VM tests share: the image, a key, a live system, installed disks. Each is made once per session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.vm.hardware import Firmware
+from tests.vm.image import Image, Shared, build
+from tests.vm.installed import Installed, Line, install_from_iso
+from tests.vm.live import LiveSystem, boot_live
+from tests.vm.recorded import Recorded, record
+from tests.vm.ssh import new_key
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Shared:
+    """A directory of all workers of this session."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if hasattr(request.config, "workerinput") else base) / "shared"
+    place.mkdir(exist_ok=True)
+    return Shared(place)
+
+
+@pytest.fixture(scope="session")
+def image(shared: Shared) -> Image:
+    """The image, and an ISO whose menu installs nothing by itself."""
+    return Image(shared.once("image", build))
+
+
+@pytest.fixture(scope="session")
+def key(shared: Shared) -> Path:
+    """admin's ssh key."""
+
+    def make(place: Path) -> None:
+        new_key(place / "key")
+
+    return shared.once("key", make) / "key"
+
+
+@pytest.fixture(scope="session")
+def live(image: Image, shared: Shared) -> LiveSystem:
+    """A live system that was booted without any of our words."""
+    return boot_live(image, shared)
+
+
+@pytest.fixture(scope="session")
+def recorded(live: LiveSystem, shared: Shared) -> Recorded:
+    """One install with every write on record."""
+    return record(live, shared)
+
+
+@pytest.fixture(scope="session")
+def finished(recorded: Recorded) -> Path:
+    """A disk with a finished node that was never booted; to be copied."""
+    return recorded.disk.path
+
+
+FIRMWARES = [pytest.param(f, id=f.value, marks=pytest.mark.xdist_group(f.value)) for f in Firmware]
+
+
+@pytest.fixture(scope="session", params=FIRMWARES)
+def installed(request: pytest.FixtureRequest, shared: Shared, key: Path) -> Installed:
+    """A disk that installed itself from the ISO's own menu and booted as a node, under each firmware."""
+    return install_from_iso(Line(request.param, key), shared)

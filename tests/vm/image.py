@@ -1,0 +1,102 @@
+"""The image and its ISOs, made by the product itself: once per session, and from its cache after that."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD_LIMIT_S = 1200
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Things that several tests need, in every worker: made by whoever needs one first, awaited by the others."""
+
+    place: Path
+
+    def once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The directory `name`, made by `make` in a place of another name: it is whole, or not there."""
+        done = self.place / name
+        with (self.place / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                making = self.place / f"{name}.making"
+                shutil.rmtree(making, ignore_errors=True)
+                making.mkdir()
+                make(making)
+                making.rename(done)
+        return done
+
+
+@dataclass(frozen=True)
+class Image:
+    """A directory with an image, as `autoinstall build` makes it."""
+
+    place: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Of the image."""
+        loaded: dict[str, Any] = json.loads((self.place / "manifest.json").read_text())
+        return loaded
+
+    @property
+    def image_id(self) -> str:
+        """64 hexadecimal digits."""
+        return str(self.manifest["image_id"])
+
+    @property
+    def kernel(self) -> Path:
+        """For a boot without firmware's help."""
+        return self.place / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """For a boot without firmware's help."""
+        return self.place / "initrd.img"
+
+    @property
+    def iso(self) -> Path:
+        """The only ISO in the directory."""
+        (iso,) = self.place.glob("*.iso")
+        return iso
+
+    @property
+    def live_words(self) -> str:
+        """What dracut needs to find the ISO; our own words are to be added."""
+        label = f"AI-{self.image_id[:8]}"
+        return f"root=live:LABEL={label} rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs"
+
+    def sha256(self, name: str) -> str:
+        """The hash of one of its files, from the manifest."""
+        return str(self.manifest["files"][name]["sha256"])
+
+
+def build(place: Path, command_line: str = "", recipe: str = "vm") -> None:
+    """Make an image in `place`. AssertionError with the last lines of the builder if it fails."""
+    words = [sys.executable, "-m", "autoinstall", "build", "--recipe", recipe, "-o", str(place)]
+    if command_line:
+        words += ["--cmdline", command_line]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        words,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+    )
+    last = "\n".join(done.stdout.splitlines()[-30:])
+    assert done.returncode == 0, f"autoinstall build exited with {done.returncode}:\n{last}"

@@ -1,0 +1,111 @@
+"""A machine that installed itself from an ISO, nobody at the keyboard, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.vm.disk import DiskImage
+from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
+from tests.vm.image import Image, Shared, build
+from tests.vm.machine import Event, Machine
+
+FIRMWARE_LIMIT_S = 60
+LIVE_LIMIT_S = 240
+INSTALL_LIMIT_S = 400
+NODE_LIMIT_S = 300
+HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
+ADMIN_PASSWORD = "correct horse battery staple"
+ADMIN_HASH = (
+    "$6$autoinstalltest$uJr1sbqkgAVO6ezOJL/X/zM8fzThdt.q/e/6FlQd38Xllia2BAERXjnQclEO4OPWEJwX7XWzeuDhn1HN/XoIj0"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is baked into the ISO. Under UEFI an admin password too: it must survive GRUB, and change nothing."""
+
+    firmware: Firmware
+    key: Path
+
+    @property
+    def words(self) -> str:
+        """The words themselves."""
+        kind, base64, _ = self.key.with_suffix(".pub").read_text().split()
+        words = f"storage_init BOOTIF=link ip=dhcp autoinstall.ssh_key={kind}:{base64}:test console=ttyS0"
+        return f"{words} adminpw={ADMIN_HASH}" if self.has_password else f"{words} hostname=node-one"
+
+    @property
+    def has_password(self) -> bool:
+        """Whether admin has a password, and so needs it for sudo."""
+        return self.firmware is Firmware.UEFI
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A directory with the disk after its first boot as a node, and everything that was said on the way."""
+
+    place: Path
+    line: Line
+
+    @property
+    def disk(self) -> DiskImage:
+        """The disk; to be copied before a machine runs from it."""
+        return DiskImage(self.place / "disk.raw")
+
+    @property
+    def image(self) -> Image:
+        """What was installed."""
+        return Image(self.place / "image")
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """Everything on the report port."""
+        return [json.loads(line) for line in (self.place / "install-report.log").read_text().splitlines()]
+
+    @property
+    def result(self) -> Event:
+        """The one final result."""
+        (result,) = [event for event in self.events if event["event_type"] == "result"]
+        return result
+
+    @property
+    def console(self) -> str:
+        """Everything on the serial console."""
+        return (self.place / "install-console.log").read_text(errors="replace").replace("\r", "")
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """How long the parts took, by our clock."""
+        loaded: dict[str, float] = json.loads((self.place / "seconds.json").read_text())
+        return loaded
+
+    def boot(self, work_dir: Path, firmware: Firmware | None = None, **more: Any) -> Machine:
+        """A machine that runs from a copy of the disk, under the firmware of the install or another."""
+        disk = self.disk.copy(work_dir / "disk.raw")
+        hardware = Hardware(firmware or self.line.firmware, disks=(Disk(disk.path),), **more)
+        return Machine(hardware, work_dir, key=self.line.key, name="node")
+
+
+def install_from_iso(line: Line, shared: Shared) -> Installed:
+    """Insert the ISO, switch on, and wait for a node. Later calls find it done."""
+
+    def make(place: Path) -> None:
+        (place / "image").mkdir()
+        build(place / "image", line.words)
+        run(place)
+
+    def run(place: Path) -> None:
+        disk = Disk(new_disk(place / "disk.raw"))
+        iso = Image(place / "image").iso
+        hardware = Hardware(line.firmware, disks=(disk,), cdrom=iso, reboots=True)
+        with Machine(hardware, place, key=line.key, name="install") as machine:
+            machine.wait_for_line(r"^\[ *\d+\.\d+\] Linux version", FIRMWARE_LIMIT_S + LIVE_LIMIT_S)
+            machine.wait_for_line("^autoinstall: result=installed", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+            machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+            machine.power_off()
+
+    return Installed(shared.once(f"installed-{line.firmware.value}", make), line)
