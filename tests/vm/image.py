@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_LIMIT_S = 1200
@@ -82,21 +84,35 @@ class Image:
         return str(self.manifest["files"][name]["sha256"])
 
 
-def build(place: Path, command_line: str = "", recipe: str = "vm") -> None:
-    """Make an image in `place`. AssertionError with the last lines of the builder if it fails."""
-    words = [sys.executable, "-m", "autoinstall", "build", "--recipe", recipe, "-o", str(place)]
+def cache() -> Path:
+    """Where the product keeps what it built, and the tests what they need for a while."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    place = Path(os.environ.get("AUTOINSTALL_CACHE") or Path(home) / "autoinstall")
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def build(place: Path, command_line: str = "", log: IO[str] | None = None) -> None:
+    """Make an image of the recipe `vm` in `place`; what the builder says goes to `log`, if there is one.
+
+    AssertionError if it fails, with the last lines it said.
+    """
+    words = [sys.executable, "-m", "autoinstall", "build", "--recipe", "vm", "-o", str(place)]
     if command_line:
         words += ["--cmdline", command_line]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        words,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=BUILD_LIMIT_S,
-    )
-    last = "\n".join(done.stdout.splitlines()[-30:])
-    assert done.returncode == 0, f"autoinstall build exited with {done.returncode}:\n{last}"
+    said = []
+    with subprocess.Popen(
+        words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        limit = threading.Timer(BUILD_LIMIT_S, process.kill)
+        limit.start()
+        assert process.stdout
+        for line in io.TextIOWrapper(process.stdout, errors="backslashreplace"):
+            said.append(line)
+            if log:
+                log.write(line)
+                log.flush()
+        limit.cancel()
+    last = "".join(said[-30:])
+    assert process.returncode == 0, f"autoinstall build exited with {process.returncode}:\n{last}"

@@ -96,12 +96,15 @@ class Watch:
 class Console:
     """The text of a serial line, without colours and carriage returns; also kept in a file, as it came.
 
+    `also`, where set, gets every piece too: somebody watches.
+
     Searches go on behind the last match, so that waiting for the same line twice means two lines.
     """
 
     def __init__(self, log: Path) -> None:
         self.log = log
         self.text = ""
+        self.also: Callable[[bytes], object] | None = None
         self._file = log.open("ab", buffering=0)
         self._raw = b""
         self._seen = 0
@@ -109,6 +112,8 @@ class Console:
     def feed(self, data: bytes) -> None:
         """More bytes from the line."""
         self._file.write(data)
+        if self.also:
+            self.also(data)
         whole, newline, self._raw = (self._raw + data).rpartition(b"\n")
         self.text += ESCAPES.sub(b"", whole + newline).decode(errors="backslashreplace")
 
