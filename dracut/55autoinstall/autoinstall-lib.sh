@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck shell=dash
 # What the hooks of autoinstall share. Sourced: functions return, and never exit.
 
 AUTOINSTALL_RUN=/run/autoinstall
@@ -8,28 +9,28 @@ AUTOINSTALL_PORT_LIMIT_S=5
 
 # Prints live, node, rescue, or nothing where the boot is none of ours.
 autoinstall_mode() {
-    cat "$AUTOINSTALL_RUN/mode" 2> /dev/null
+    cat "$AUTOINSTALL_RUN/mode" 2>/dev/null
 }
 
 # Says a line on every console, not only on /dev/console, which is the last one given.
 autoinstall_say() {
     local _tty _rest
     while read -r _tty _rest; do
-        printf '\r%s\r\n' "$*" > "/dev/$_tty"
-    done < /proc/consoles 2> /dev/null
-    echo "<29>autoinstall: $*" > /dev/kmsg
+        printf '\r%s\r\n' "$*" >"/dev/$_tty"
+    done </proc/consoles 2>/dev/null
+    echo "<29>autoinstall: $*" >/dev/kmsg
 }
 
 # Prints a text as the inside of a JSON string, with what would need escaping taken out.
 autoinstall_plain() {
-    printf '%s' "$*" | tr -d '"\\' | tr -c ' -~' ' '
+    printf '%s' "$*" | tr -d '"\134' | tr -c ' -~' ' '
 }
 
 # Sends a JSON line to the report port, where the machine has one.
 autoinstall_report() {
     local _port="/dev/virtio-ports/$AUTOINSTALL_PORT"
     [ -c "$_port" ] || return 0
-    printf '%s\n' "$1" | timeout "$AUTOINSTALL_PORT_LIMIT_S" dd of="$_port" 2> /dev/null
+    printf '%s\n' "$1" | timeout "$AUTOINSTALL_PORT_LIMIT_S" dd of="$_port" 2>/dev/null
     return 0
 }
 
@@ -38,14 +39,14 @@ autoinstall_report() {
 autoinstall_degraded() {
     warn "autoinstall: $1: $2"
     autoinstall_say "autoinstall: degraded: $1: $2"
-    printf '%s\n' "$2" > "$AUTOINSTALL_RUN/degraded.$1"
+    printf '%s\n' "$2" >"$AUTOINSTALL_RUN/degraded.$1"
 }
 
 # Where no configuration says otherwise, every wired NIC asks for an address. The MAC is the identity, in the live system as
 # on the node, so that both get the same lease.
 autoinstall_dhcp_everywhere() {
     mkdir -p /run/systemd/network
-    cat > /run/systemd/network/89-autoinstall-default.network << 'END'
+    cat >/run/systemd/network/89-autoinstall-default.network <<'END'
 [Match]
 Type=ether
 Kind=!*

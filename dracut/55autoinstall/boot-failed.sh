@@ -1,11 +1,14 @@
 #!/bin/sh
+# shellcheck shell=dash disable=SC2034,SC2154 # root, hook and hookdir are dracut's
 # A boot that ended in the initramfs: somebody is told, and the machine does what autoinstall.on_failure says.
 #
 # dracut sources this before it would open a shell (emergency) or switch off (shutdown-emergency). In a live
 # boot it comes back only where a shell was asked for by word; a node always starts again: its boot loader
 # counts, and takes the other slot in the end.
 
-command -v getarg > /dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091 # both are there in the initramfs only
+command -v getarg >/dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # For whoever reads the console of a node that starts again.
@@ -17,7 +20,7 @@ autoinstall_reason() {
     # die leaves its reason as a command line: warn dracut: FATAL: "reason"
     while read -r _line; do
         case "$_line" in *'FATAL: '*) printf '%s\n' "${_line#*FATAL: }" && return 0 ;; esac
-    done 2> /dev/null < "$hookdir/emergency/01-die.sh"
+    done 2>/dev/null <"$hookdir/emergency/01-die.sh"
     _dev=$(label_uuid_to_dev "${root#*:}")
     if [ -e "$_dev" ]; then
         echo "the system on $_dev could not be mounted"
@@ -29,7 +32,7 @@ autoinstall_reason() {
 autoinstall_tell_failure() {
     local _reason
     [ -e "$AUTOINSTALL_RUN/failed" ] && return 0
-    : > "$AUTOINSTALL_RUN/failed"
+    : >"$AUTOINSTALL_RUN/failed"
     _reason="booting, in the initramfs: $(autoinstall_plain "$(autoinstall_reason)")"
     autoinstall_say "autoinstall: failed: $_reason"
     autoinstall_report "$(printf '{"event_type":"result","result":"failed","exit_code":4,"stage":"initramfs",')$(
@@ -55,15 +58,15 @@ autoinstall_after_failure() {
     [ "$(autoinstall_mode)" != node ] || autoinstall_reboot "$AUTOINSTALL_READING_TIME_S"
     _action=$(getarg autoinstall.on_failure= || getarg autoinstall.on-failure=)
     case "$_action" in
-        reboot | reboot:*) autoinstall_reboot "${_action#*:}" ;;
-        poweroff) poweroff -f && autoinstall_hold ;;
-        # die itself opens no shell, but switches off.
-        shell) [ "$hook" = emergency ] || systemctl start dracut-emergency.service ;;
-        *) autoinstall_hold ;;
+    reboot | reboot:*) autoinstall_reboot "${_action#*:}" ;;
+    poweroff) poweroff -f && autoinstall_hold ;;
+    # die itself opens no shell, but switches off.
+    shell) [ "$hook" = emergency ] || systemctl start dracut-emergency.service ;;
+    *) autoinstall_hold ;;
     esac
 }
 
 # rd.break is somebody who wants to look around.
-[ -n "$(autoinstall_mode)" ] && ! getarg rd.break > /dev/null || return 0
+[ -n "$(autoinstall_mode)" ] && ! getarg rd.break >/dev/null || return 0
 autoinstall_tell_failure
 autoinstall_after_failure

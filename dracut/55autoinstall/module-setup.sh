@@ -1,4 +1,5 @@
 #!/bin/bash
+# shellcheck disable=SC2154 # moddir and systemdsystemunitdir are dracut's
 # The initramfs half of autoinstall: says what this boot is, assembles a node's root, and tells of a failed boot.
 
 check() {

@@ -1,10 +1,13 @@
 #!/bin/sh
+# shellcheck shell=dash disable=SC2034,SC2154 # root and NEWROOT are dracut's
 # Assembles a node's root on $NEWROOT: slot, squashfs, Config, /etc, /var, Logging, /home.
 #
 # Without its slot there is no node: the boot fails, and the boot loader counts it. Without Config or Logging
 # there is still one, that can be reached and repaired: it comes up with less, and says so.
 
-command -v getarg > /dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091 # both are there in the initramfs only
+command -v getarg >/dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # How long a partition of the disk that the slot is on may take to show up.
@@ -21,13 +24,13 @@ autoinstall_device() {
     local _dev
     _dev=$(label_uuid_to_dev "$(getarg "$1")")
     [ -n "$_dev" ] || return 1
-    udevadm wait --timeout="$AUTOINSTALL_PARTITION_LIMIT_S" "$_dev" 2> /dev/null || return 1
+    udevadm wait --timeout="$AUTOINSTALL_PARTITION_LIMIT_S" "$_dev" 2>/dev/null || return 1
     printf '%s\n' "$_dev"
 }
 
 # Repairs the ext4 filesystem on $1 as far as that needs no decision. e2fsck: 0 clean, 1 and 2 repaired.
 autoinstall_repair() {
-    e2fsck -p "$1" > /dev/null 2>&1
+    e2fsck -p "$1" >/dev/null 2>&1
     [ $? -le 2 ]
 }
 
@@ -35,12 +38,12 @@ autoinstall_mount_root() {
     local _slot
     _slot=$(label_uuid_to_dev "${root#autoinstall:}")
     mkdir -p "$AUTOINSTALL_RUN/slot"
-    mount -t ext4 -o ro,nosuid,nodev,noexec "$_slot" "$AUTOINSTALL_RUN/slot" \
-        || die "the slot $_slot cannot be mounted"
-    mount -t squashfs -o ro,loop "$AUTOINSTALL_RUN/slot/root.squashfs" "$NEWROOT" \
-        || die "root.squashfs of the slot $_slot cannot be mounted"
-    [ -x "$NEWROOT/usr/lib/systemd/systemd" ] \
-        || die "root.squashfs of the slot $_slot holds no system"
+    mount -t ext4 -o ro,nosuid,nodev,noexec "$_slot" "$AUTOINSTALL_RUN/slot" ||
+        die "the slot $_slot cannot be mounted"
+    mount -t squashfs -o ro,loop "$AUTOINSTALL_RUN/slot/root.squashfs" "$NEWROOT" ||
+        die "root.squashfs of the slot $_slot cannot be mounted"
+    [ -x "$NEWROOT/usr/lib/systemd/systemd" ] ||
+        die "root.squashfs of the slot $_slot holds no system"
 }
 
 # Mounts Config on /config. Leaves in $AUTOINSTALL_RUN/config what became of it: rw, ro, none.
@@ -54,13 +57,13 @@ autoinstall_mount_config() {
         _state=ro
     fi
     case "$_state" in
-        rw) mount -t ext4 -o rw,nosuid,nodev,noatime "$_dev" "$NEWROOT/config" ;;
-        ro) mount -t ext4 -o ro,noload,nosuid,nodev "$_dev" "$NEWROOT/config" ;;
+    rw) mount -t ext4 -o rw,nosuid,nodev,noatime "$_dev" "$NEWROOT/config" ;;
+    ro) mount -t ext4 -o ro,noload,nosuid,nodev "$_dev" "$NEWROOT/config" ;;
     esac || {
         autoinstall_degraded config "$_dev cannot be mounted"
         _state=none
     }
-    echo "$_state" > "$AUTOINSTALL_RUN/config"
+    echo "$_state" >"$AUTOINSTALL_RUN/config"
 }
 
 # Mounts an overlay on $NEWROOT/$1 whose changes are kept in $2; the layers below are $3, topmost first.
@@ -73,9 +76,9 @@ autoinstall_overlay() {
 autoinstall_mount_etc() {
     local _volatile="$AUTOINSTALL_RUN/volatile/etc" _kept="$NEWROOT/config/etc"
     case "$(cat "$AUTOINSTALL_RUN/config")" in
-        rw) autoinstall_overlay etc "$_kept" "$NEWROOT/etc" && return 0 ;;
-        ro) autoinstall_overlay etc "$_volatile" "$_kept/upper:$NEWROOT/etc" && return 0 ;;
-        none) autoinstall_dhcp_everywhere ;;
+    rw) autoinstall_overlay etc "$_kept" "$NEWROOT/etc" && return 0 ;;
+    ro) autoinstall_overlay etc "$_volatile" "$_kept/upper:$NEWROOT/etc" && return 0 ;;
+    none) autoinstall_dhcp_everywhere ;;
     esac
     [ -e "$AUTOINSTALL_RUN/degraded.config" ] || autoinstall_degraded config "/etc cannot be laid over it"
     autoinstall_overlay etc "$_volatile" "$NEWROOT/etc"
@@ -89,6 +92,9 @@ autoinstall_mount_logging() {
         autoinstall_degraded logging "$_dev needs e2fsck by hand"
     elif ! mount -t ext4 -o rw,nosuid,nodev,noexec,noatime "$_dev" "$NEWROOT/var/log"; then
         autoinstall_degraded logging "$_dev cannot be mounted"
+    else
+        # What makes the journal last.
+        mkdir -p "$NEWROOT/var/log/journal"
     fi
 }
 
@@ -102,7 +108,7 @@ autoinstall_bind_lasting() {
         mount --bind "$_config/$_path" "$NEWROOT/$_path"
     done
     _path=var/lib/systemd/random-seed
-    (umask 077 && : >> "$_config/$_path" && : >> "$NEWROOT/$_path")
+    (umask 077 && : >>"$_config/$_path" && : >>"$NEWROOT/$_path")
     mount --bind "$_config/$_path" "$NEWROOT/$_path"
     [ ! -d "$_config/home" ] || mount --bind "$_config/home" "$NEWROOT/home"
 }
@@ -118,8 +124,8 @@ autoinstall_mount_node() {
     autoinstall_overlay var "$_volatile/var" "$NEWROOT/var"
     autoinstall_mount_logging
     case "$(cat "$AUTOINSTALL_RUN/config")" in
-        rw) autoinstall_bind_lasting ;;
-        ro) mount --bind "$NEWROOT/config/home" "$NEWROOT/home" ;;
+    rw) autoinstall_bind_lasting ;;
+    ro) mount --bind "$NEWROOT/config/home" "$NEWROOT/home" ;;
     esac
 }
 

@@ -1,7 +1,10 @@
 #!/bin/sh
+# shellcheck shell=dash disable=SC2034,SC2154 # root and rootok are dracut's
 # Says what this boot is: live, rescue, node, or none of ours. Reads which words are there, not what they ask.
 
-command -v getarg > /dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091 # both are there in the initramfs only
+command -v getarg >/dev/null || . /lib/dracut-lib.sh
+# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # The machine's own LVM and MD must not come up under an installer that may tear them down. Rules in /run
@@ -16,25 +19,27 @@ autoinstall_mask_activation() {
 
 autoinstall_start_live() {
     if getargbool 0 rescue || getargbool 0 autoinstall.rescue; then
-        echo rescue > "$AUTOINSTALL_RUN/mode"
+        echo rescue >"$AUTOINSTALL_RUN/mode"
     else
-        echo live > "$AUTOINSTALL_RUN/mode"
+        echo live >"$AUTOINSTALL_RUN/mode"
     fi
     autoinstall_mask_activation
     autoinstall_dhcp_everywhere
 }
 
 autoinstall_start_node() {
-    echo node > "$AUTOINSTALL_RUN/mode"
-    getarg rd.autoinstall.slot= > "$AUTOINSTALL_RUN/slot-name"
+    echo node >"$AUTOINSTALL_RUN/mode"
+    getarg rd.autoinstall.slot= >"$AUTOINSTALL_RUN/slot-name"
+    # The boot loader says so where this slot never came up healthy, and the other one did.
+    ! getargbool 0 rd.autoinstall.trial || : >"$AUTOINSTALL_RUN/trial"
     wait_for_dev -n "$(label_uuid_to_dev "${root#autoinstall:}")"
     rootok=1
 }
 
 mkdir -p "$AUTOINSTALL_RUN"
 case "$root" in
-    live:*) autoinstall_start_live ;;
-    autoinstall:*) autoinstall_start_node ;;
-    *) return 0 ;;
+live:*) autoinstall_start_live ;;
+autoinstall:*) autoinstall_start_node ;;
+*) return 0 ;;
 esac
-: > "$AUTOINSTALL_RUN/$(autoinstall_mode)"
+: >"$AUTOINSTALL_RUN/$(autoinstall_mode)"
