@@ -20,7 +20,7 @@ def fail_from_write(rules: Path, number: int) -> Path:
 
 def bad_sector(rules: Path, offset: int, kind: str = "write") -> Path:
     """One sector that cannot be written (or read), for ever."""
-    event = "pwritev" if kind == "write" else "read_aio"
+    event = "pwritev" if kind == "write" else "none"  # none: from the start
     rules.write_text(
         f'[inject-error]\nevent = "{event}"\nsector = "{offset // 512}"\nerrno = "{EIO}"\n'
         f'iotype = "{kind}"\nonce = "off"\n'
