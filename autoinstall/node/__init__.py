@@ -1,0 +1,1 @@
+"""What runs on an installed node: health, status, and the keeping of the slot state."""

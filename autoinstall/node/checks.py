@@ -1,0 +1,219 @@
+"""The checks of a node: one row and one function each. A function returns "", or what is wrong in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoinstall.host import Host, Run
+from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
+from autoinstall.node.state import BOOTED_IMAGE, DEVICES, RUN, booted_slot, mounts, partitions
+
+FSTAB = "/etc/fstab"
+SWAPS = "/proc/swaps"
+NETWORK_FILES = Path("/etc/systemd/network")
+HEALTH_D = (Path("/usr/lib/autoinstall/health.d"), Path("/etc/autoinstall/health.d"))
+NETWORK_LIMIT_S = 60
+"""A lease that did not come by then is taken for none. The deadline of a slot on trial is 5 minutes."""
+DEVICE_LIMIT_S = 65
+"""The installer's fstab gives a device 60 s."""
+PROGRAM_LIMIT_S = 60
+SSH_UNITS = ("ssh.service", "ssh.socket")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be so on a healthy node."""
+
+    name: str
+    look: Callable[[Host], str]
+
+
+@dataclass(frozen=True)
+class FstabLine:
+    """One line of fstab(5)."""
+
+    source: str
+    target: str
+    filesystem: str
+    options: frozenset[str]
+
+
+def root(host: Host) -> str:
+    """/ is the squashfs of the booted slot, read-only."""
+    there = mounts(host)
+    mount = there["/"]
+    if mount.filesystem != "squashfs" or "ro" not in mount.options:
+        return f"/ is {mount.filesystem}, {'read-only' if 'ro' in mount.options else 'writable'}"
+    backing = host.read_text(Path(DEVICES, mount.device, "loop/backing_file")).strip()
+    if backing != str(BOOTED_IMAGE / "root.squashfs"):
+        return f"/ is {backing}, not the squashfs of a slot"
+    label = booted_slot(host).partition_label
+    source = there[str(BOOTED_IMAGE)].source
+    expected = partitions(host).get(label)
+    return "" if os.path.realpath(source) == expected else f"the slot is {source}, and {label} is {expected}"
+
+
+def image(host: Host) -> str:
+    """The booted slot's manifest is one."""
+    parse_manifest((BOOTED_IMAGE / MANIFEST_NAME).read_bytes())
+    return ""
+
+
+def config(host: Host) -> str:
+    """Config is on /config and writable, and what is changed in /etc is kept there."""
+    problem = _left_by_initramfs("config") or _mounted_from(host, "/config", "Config")
+    if problem:
+        return problem
+    etc = mounts(host)["/etc"]
+    if etc.filesystem != "overlay" or not any(option.endswith("/config/etc/upper") for option in etc.options):
+        return "/etc is not kept on Config"
+    return _writable(Path("/config"))
+
+
+def logging(host: Host) -> str:
+    """Logging is on /var/log and writable, and the journal is there."""
+    problem = _left_by_initramfs("logging") or _mounted_from(host, "/var/log", "Logging")
+    if problem:
+        return problem
+    machine_id = host.read_text("/etc/machine-id").strip()
+    if not Path("/var/log/journal", machine_id).is_dir():
+        return "the journal is not kept in /var/log/journal"
+    return _writable(Path("/var/log"))
+
+
+def network(host: Host) -> str:
+    """Every network file of this node has a link that is configured by it, and routable."""
+    wanted = {str(path) for path in NETWORK_FILES.glob("*.network")}
+    missing = wanted - _networks_up(host)
+    if missing:
+        host.wait_for("the network", lambda: not wanted - _networks_up(host), NETWORK_LIMIT_S)
+    return ""
+
+
+def sshd(host: Host) -> str:
+    """Somebody listens for ssh."""
+    doing = "asking for the state of sshd"
+    return "" if _any_active(host, SSH_UNITS, doing) else "neither ssh.service nor ssh.socket is active"
+
+
+def swap(host: Host) -> str:
+    """All swap of fstab is in use."""
+    wanted = [line for line in _fstab(host) if line.filesystem == "swap"]
+
+    def missing() -> list[str]:
+        used = {words.split()[0] for words in host.read_text(SWAPS).splitlines()[1:]}
+        return [line.source for line in wanted if os.path.realpath(_device(line.source)) not in used]
+
+    if missing():
+        host.wait_for(f"swap {' '.join(missing())}", lambda: not missing(), DEVICE_LIMIT_S)
+    return ""
+
+
+def data(host: Host) -> str:
+    """All filesystems of fstab are mounted, and none has become read-only by itself."""
+    wanted = [line for line in _fstab(host) if line.target.startswith("/")]
+
+    def missing() -> list[str]:
+        there = mounts(host)
+        return [line.target for line in wanted if line.target not in there]
+
+    if missing():
+        host.wait_for(f"{' '.join(missing())} to be mounted", lambda: not missing(), DEVICE_LIMIT_S)
+    there = mounts(host)
+    stuck = [line.target for line in wanted if "ro" in there[line.target].options - line.options]
+    return f"read-only: {' '.join(stuck)}" if stuck else ""
+
+
+CHECKS = (
+    Check("root", root),
+    Check("image", image),
+    Check("config", config),
+    Check("logging", logging),
+    Check("network", network),
+    Check("sshd", sshd),
+    Check("swap", swap),
+    Check("data", data),
+)
+
+
+def local_checks() -> Iterator[Check]:
+    """One check for each executable in health.d: exit status 0 is fine, else its last line is what is wrong."""
+    for directory in HEALTH_D:
+        for path in sorted(directory.glob("*")):
+            if os.access(path, os.X_OK) and path.is_file():
+                yield Check(f"health.d/{path.name}", _program(path))
+
+
+def _program(path: Path) -> Callable[[Host], str]:
+    def look(host: Host) -> str:
+        how = Run(accept=range(256), timeout_s=PROGRAM_LIMIT_S)
+        done = host.run(path, doing=f"running {path}", how=how)
+        said = (done.stdout + done.stderr).strip().splitlines() or ["it said nothing"]
+        return "" if done.status == 0 else f"exit status {done.status}: {said[-1]}"
+
+    return look
+
+
+def _left_by_initramfs(what: str) -> str:
+    path = RUN / f"degraded.{what}"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _mounted_from(host: Host, target: str, label: str) -> str:
+    mount = mounts(host).get(target)
+    if mount is None:
+        return f"nothing is mounted on {target}"
+    if os.path.realpath(mount.source) != partitions(host).get(label):
+        return f"{target} is {mount.source}, not {label}"
+    return "" if "rw" in mount.options and "ro" not in mount.options else f"{target} is read-only"
+
+
+def _writable(directory: Path) -> str:
+    probe = directory / ".autoinstall-health"
+    try:
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_DSYNC, 0o600)
+        try:
+            os.write(fd, b"written by the health check\n")
+        finally:
+            os.close(fd)
+            probe.unlink()
+    except OSError as error:
+        return f"{directory} cannot be written: {error.strerror}"
+    return ""
+
+
+def _networks_up(host: Host) -> set[str]:
+    """The network files whose link is configured and routable now."""
+    listed = host.run("networkctl", "--json=short", "list", doing="asking for the state of the network")
+    links: list[dict[str, Any]] = json.loads(listed.stdout)["Interfaces"]
+    return {
+        link.get("NetworkFile", "")
+        for link in links
+        if link.get("AdministrativeState") == "configured" and link.get("OperationalState") == "routable"
+    }
+
+
+def _any_active(host: Host, units: tuple[str, ...], doing: str) -> bool:
+    # is-active: 0 when one of them is, 3 or 4 when none is or one is not there.
+    return host.run("systemctl", "is-active", *units, doing=doing, how=Run(accept=(0, 3, 4))).status == 0
+
+
+def _fstab(host: Host) -> list[FstabLine]:
+    try:
+        lines = host.read_text(FSTAB).splitlines()
+    except FileNotFoundError:
+        return []
+    fields = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    entries = [FstabLine(f[0], f[1], f[2], frozenset(f[3].split(",") if len(f) > 3 else [])) for f in fields]
+    return [entry for entry in entries if "noauto" not in entry.options]
+
+
+def _device(source: str) -> str:
+    """The device node of a source as fstab(5) names it."""
+    tag, equals, value = source.partition("=")
+    return f"/dev/disk/by-{tag.lower()}/{value.strip(chr(34))}" if equals else source

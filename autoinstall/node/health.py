@@ -1,0 +1,144 @@
+"""`autoinstall health`: look at this node, and tell how it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
+from autoinstall.host import Host
+from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
+from autoinstall.node.checks import CHECKS, Check, local_checks
+from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot
+from autoinstall.report.sinks import REPORT_PORT, Consoles, write_line
+from autoinstall.slots import Slot
+
+RECORD = RUN / "health.json"
+TRIAL = RUN / "trial"
+ISSUE = Path("/run/issue.d/50-autoinstall.issue")
+MOTD = Path("/run/motd.d/50-autoinstall")
+MESSAGE_ID = "4e7c6d8b0a5f4c7d8e7b9a1f3c5d6e7f"
+IMAGE_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `problem` is empty where all is well."""
+
+    check: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """How this boot of this node is. `image_id` is empty where the slot does not tell."""
+
+    slot: Slot
+    image_id: str
+    on_trial: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """What is wrong."""
+        return tuple(finding for finding in self.findings if finding.problem)
+
+    @property
+    def word(self) -> str:
+        """`healthy`, or `degraded`."""
+        return "degraded" if self.failed else "healthy"
+
+    @property
+    def line(self) -> str:
+        """The one line of this boot: stable, for machines too."""
+        image = self.image_id[:IMAGE_ID_DIGITS] or "unknown"
+        failed = f" failed={','.join(finding.check for finding in self.failed)}" if self.failed else ""
+        return f"autoinstall: node={self.word} slot={self.slot} image={image}{failed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: every check by name, with what is wrong or an empty text."""
+        return {
+            "event_type": "health",
+            "origin": "autoinstall",
+            "node": self.word,
+            "slot": self.slot.value,
+            "image_id": self.image_id,
+            "on_trial": self.on_trial,
+            "checks": {finding.check: finding.problem for finding in self.findings},
+        }
+
+
+def add_health_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `autoinstall health`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--tell",
+        action="store_true",
+        help="tell the journal, every console and the report port too, and keep it for `status`, as at boot",
+    )
+
+
+def main_health(args: argparse.Namespace, host: Host) -> int:
+    """Check and tell. Exit code 0: healthy, 4: degraded. Raises CannotHere where this is no node."""
+    health = check_node(host)
+    if args.tell:
+        _tell(health)
+    print(json.dumps(health.to_json(), indent=1) if args.json else to_text(health))
+    return EXIT_BROKE if health.failed else EXIT_OK
+
+
+def check_node(host: Host) -> Health:
+    """Run every check. What a check raises is what it found."""
+    slot = booted_slot(host)
+    findings = tuple(find(check, host) for check in _all_checks())
+    return Health(slot, _image_id(), TRIAL.exists(), findings)
+
+
+def find(check: Check, host: Host) -> Finding:
+    """Run one check."""
+    try:
+        return Finding(check.name, check.look(host))
+    except (AutoinstallError, OSError, ValueError, LookupError) as error:
+        return Finding(check.name, str(error) or type(error).__name__)
+
+
+def to_text(health: Health) -> str:
+    """For people: every check, then the one line."""
+    lines = [f"{finding.check:<12} {finding.problem or 'ok'}" for finding in health.findings]
+    return "\n".join([*lines, health.line])
+
+
+def _all_checks() -> Iterable[Check]:
+    yield from CHECKS
+    yield from local_checks()
+
+
+def _image_id() -> str:
+    try:
+        return parse_manifest((BOOTED_IMAGE / MANIFEST_NAME).read_bytes()).image_id
+    except (AutoinstallError, OSError):
+        return ""
+
+
+def _tell(health: Health) -> None:
+    from systemd import journal
+
+    failed = [f"autoinstall: {finding.check}: {finding.problem}" for finding in health.failed]
+    RECORD.write_text(json.dumps(health.to_json()))
+    for path in (ISSUE, MOTD):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join([*failed, health.line, ""]))
+    journal.send(
+        "\n".join([health.line, *failed]),
+        MESSAGE_ID=MESSAGE_ID,
+        PRIORITY=3 if failed else 6,
+        AUTOINSTALL_HEALTH=health.word,
+        AUTOINSTALL_FAILED=",".join(finding.check for finding in health.failed),
+    )
+    Consoles.of_this_machine().say("\n".join([*failed, health.line]))
+    if REPORT_PORT.exists():
+        write_line(REPORT_PORT, json.dumps(health.to_json()) + "\n")

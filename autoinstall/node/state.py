@@ -1,0 +1,148 @@
+"""What the initramfs left of this boot, and the slot state on the ESP, read and written as GRUB needs it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoinstall.errors import CannotHere, StateUnreadable
+from autoinstall.host import Host
+from autoinstall.mounts import mounted
+from autoinstall.slots import ENV_BYTES, Slot, SlotState, read_state, render_env
+
+RUN = Path("/run/autoinstall")
+BOOTED_IMAGE = RUN / "slot"
+"""Where the initramfs mounts the booted slot, read-only."""
+ESP_LABEL = "EFI"
+STATE_COPIES = ("state1/env", "state2/env")
+"""The two copies on the ESP, in the order in which GRUB believes them."""
+MOUNTS = "/proc/self/mountinfo"
+DEVICES = "/sys/dev/block"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of mountinfo: the options are those of the mount and of the filesystem under it."""
+
+    target: str
+    filesystem: str
+    source: str
+    options: frozenset[str]
+    device: str
+
+
+def mounts(host: Host) -> dict[str, Mount]:
+    """What is mounted now, by target; of several on one target the topmost. Raises OSError."""
+    found = (_mount(line) for line in host.read_text(MOUNTS).splitlines())
+    return {mount.target: mount for mount in found}
+
+
+def booted_slot(host: Host) -> Slot:
+    """The slot this node runs from, as the boot loader told. Raises CannotHere where this is no node."""
+    try:
+        return Slot(host.read_text(RUN / "slot-name").strip())
+    except (OSError, ValueError) as error:
+        raise CannotHere("this system does not run from a slot", hint="run this on an installed node") from error
+
+
+def partitions(host: Host) -> dict[str, str]:
+    """Partition label -> device, of the disk that the booted slot is on. Raises StateUnreadable.
+
+    By what the kernel read from that disk's table, never by labels alone: another disk may carry the same.
+    """
+    try:
+        slot = mounts(host)[str(BOOTED_IMAGE)]
+        disk = Path(DEVICES, slot.device).resolve().parent
+        events = [_fields(host.read_text(path)) for path in sorted(disk.glob("*/uevent"))]
+    except (OSError, KeyError) as error:
+        raise StateUnreadable(f"finding the disk of the booted slot: {error}") from error
+    return {event["PARTNAME"]: f"/dev/{event['DEVNAME']}" for event in events if "PARTNAME" in event}
+
+
+def slot_state(host: Host) -> SlotState:
+    """The slot state as GRUB reads it. Raises StateUnreadable."""
+    with _esp(host, "ro") as esp:
+        return _read(esp)
+
+
+def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> SlotState:
+    """Read, change, write where that changes anything, and return what stands there now.
+
+    One changer at a time. A cut leaves the old state or the new one. Raises StateUnreadable.
+    """
+    with _alone():
+        before = slot_state(host)
+        after = change(before)
+        if after != before:
+            with _esp(host, "rw", "noatime") as esp:
+                write_state(esp, after)
+        return after
+
+
+def write_state(esp: Path, state: SlotState) -> None:
+    """Write both copies on the ESP mounted at `esp`, in place and durably. Raises StateUnreadable.
+
+    Second copy first, so that at every moment one of them is whole, and GRUB takes the first that is.
+    """
+    data = render_env(state)
+    try:
+        for copy in reversed(STATE_COPIES):
+            _overwrite(esp / copy, data)
+    except OSError as error:
+        raise StateUnreadable(f"writing the slot state: {error}") from error
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    """Write over the same sectors, durably. Never creates, truncates or renames: GRUB and a cut would see that."""
+    fd = os.open(path, os.O_RDWR | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_size != ENV_BYTES:
+            raise StateUnreadable(f"{path} is not {ENV_BYTES} bytes long", hint="reinstall, or restore the ESP")
+        os.pwrite(fd, data, 0)
+        if os.pread(fd, ENV_BYTES, 0) != data:
+            raise StateUnreadable(f"{path} does not hold what was written")
+    finally:
+        os.close(fd)
+
+
+def _read(esp: Path) -> SlotState:
+    try:
+        first, second = ((esp / copy).read_bytes() for copy in STATE_COPIES)
+    except OSError as error:
+        raise StateUnreadable(f"reading the slot state: {error}") from error
+    return read_state(first, second)
+
+
+@contextmanager
+def _esp(host: Host, *options: str) -> Iterator[Path]:
+    device = partitions(host).get(ESP_LABEL)
+    if device is None:
+        raise StateUnreadable("the disk of the booted slot has no partition labelled EFI")
+    with mounted(host, device, *options) as where:
+        yield where
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _mount(line: str) -> Mount:
+    """proc_pid_mountinfo(5): id parent device root target options [tags…] - type source options."""
+    left, _, right = line.partition(" - ")
+    _, _, device, _, target, options, *_ = left.split()
+    filesystem, source, more = right.split(maxsplit=2)
+    return Mount(target, filesystem, source, frozenset(f"{options},{more}".split(",")), device)
+
+
+def _fields(uevent: str) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in uevent.splitlines())
