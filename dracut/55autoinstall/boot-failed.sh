@@ -1,14 +1,12 @@
 #!/bin/sh
-# shellcheck shell=dash disable=SC2034,SC2154 # root, hook and hookdir are dracut's
+# shellcheck shell=dash disable=SC1091,SC2034,SC2154 # root, hook and hookdir are dracut's, and so are the sourced files
 # A boot that ended in the initramfs: somebody is told, and the machine does what autoinstall.on_failure says.
 #
 # dracut sources this before it would open a shell (emergency) or switch off (shutdown-emergency). In a live
 # boot it comes back only where a shell was asked for by word; a node always starts again: its boot loader
 # counts, and takes the other slot in the end.
 
-# shellcheck disable=SC1091 # both are there in the initramfs only
 command -v getarg >/dev/null || . /lib/dracut-lib.sh
-# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # For whoever reads the console of a node that starts again.

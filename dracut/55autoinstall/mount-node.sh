@@ -1,13 +1,11 @@
 #!/bin/sh
-# shellcheck shell=dash disable=SC2034,SC2154 # root and NEWROOT are dracut's
+# shellcheck shell=dash disable=SC1091,SC2034,SC2154 # root and NEWROOT are dracut's, and so are the sourced files
 # Assembles a node's root on $NEWROOT: slot, squashfs, Config, /etc, /var, Logging, /home.
 #
 # Without its slot there is no node: the boot fails, and the boot loader counts it. Without Config or Logging
 # there is still one, that can be reached and repaired: it comes up with less, and says so.
 
-# shellcheck disable=SC1091 # both are there in the initramfs only
 command -v getarg >/dev/null || . /lib/dracut-lib.sh
-# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # How long a partition of the disk that the slot is on may take to show up.

@@ -1,10 +1,8 @@
 #!/bin/sh
-# shellcheck shell=dash disable=SC2034,SC2154 # root and rootok are dracut's
+# shellcheck shell=dash disable=SC1091,SC2034,SC2154 # root and rootok are dracut's, and so are the sourced files
 # Says what this boot is: live, rescue, node, or none of ours. Reads which words are there, not what they ask.
 
-# shellcheck disable=SC1091 # both are there in the initramfs only
 command -v getarg >/dev/null || . /lib/dracut-lib.sh
-# shellcheck disable=SC1091
 . /lib/autoinstall-lib.sh
 
 # The machine's own LVM and MD must not come up under an installer that may tear them down. Rules in /run
