@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoinstall.errors import Refused
+from autoinstall.errors import DeviceLost, Refused
 from autoinstall.host import Host, lost
 from autoinstall.sizes import MIB
 
@@ -92,8 +92,11 @@ def partition_numbers(disk: str) -> list[int]:
 
 
 def partition_path(disk: str, number: int) -> str:
-    """The device node of a partition, as the kernel calls it."""
-    return f"/dev/{_partitions(disk)[number]}"
+    """The device node of a partition, as the kernel calls it. Raises DeviceLost."""
+    name = _partitions(disk).get(number)
+    if name is None:
+        raise DeviceLost(f"{disk}: its partition {number} is gone", hint="look at the disk and its cable")
+    return f"/dev/{name}"
 
 
 def add_partition(host: Host, disk: str, where: tuple[int, int, int]) -> None:

@@ -12,6 +12,7 @@ from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.grammar import After, FailureAction, NicBy
 from autoinstall.host import Host, Run
+from autoinstall.localboot import load_installed
 from autoinstall.plan import Decision, Plan, digest, make_plan, to_json, to_text
 from autoinstall.probe import addresses, probe, wait_for_carrier
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
@@ -30,8 +31,9 @@ To install this machine, boot again with storage_init on the kernel command line
 
 def main_install(args: argparse.Namespace, host: Host) -> int:
     """Do what the kernel command line asks, tell how it ended, and leave the machine as the line says."""
-    told = Memory()
-    sinks: Sequence[Sink] = (told, Consoles.of_this_machine(), Port(), Journal())
+    journal, told = Journal(), Memory()
+    journal.ready()
+    sinks: Sequence[Sink] = (told, Consoles.of_this_machine(), Port(), journal)
     line = host.read_text(KERNEL_COMMAND_LINE)
     result = install(line, host, sinks)
     for sink in sinks:
@@ -46,7 +48,7 @@ def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return _run(line, host, sinks)
     except AutoinstallError as error:
         ending = Ending.FAILED if isinstance(error, Broke) else Ending.REFUSED
-        return Result(ending, error.exit_code, error.reasons, error.hint)
+        return Result(ending, error.exit_code, error.reasons, error.hint, {"step": _failed_step(sinks)})
     except Exception as error:  # noqa: BLE001 - the last one who can tell: a bug must not end in silence
         return Result(Ending.FAILED, EXIT_BUG, (f"a bug in autoinstall: {type(error).__name__}: {error}",))
 
@@ -64,8 +66,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        reason = f"{plan.target.path} already carries a finished node ({plan.layout.install_id})"
-        return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,))
+        return _already_installed(plan, host)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     return _execute(plan, host, sinks)
@@ -81,17 +82,25 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
     told = next(sink for sink in sinks if isinstance(sink, Memory))
     execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
     if plan.after is After.KEXEC:
-        load_slot(plan, host)
+        load_installed(host, plan.target.path)
     detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
-def load_slot(plan: Plan, host: Host) -> None:
-    """Have the first slot's kernel in memory for autoinstall.after=kexec."""
-    image, slot = Path(plan.image.directory), plan.slots[0]
-    words = f"{slot.kernel_arguments} rd.autoinstall.slot={slot.slot} panic=30 rd.shell=0 rd.emergency=reboot"
-    host.run("kexec", "--load", image / "vmlinuz", f"--initrd={image / 'initrd.img'}",
-             f"--command-line={words}", doing="loading the installed kernel")  # fmt: skip
+def _already_installed(plan: Plan, host: Host) -> Result:
+    """The node is booted by kexec: a reboot could come back to this medium, for ever."""
+    reason = f"{plan.target.path} already carries a finished node"
+    if not plan.dry_run:
+        slot = load_installed(host, plan.target.path)
+        reason = f"{reason}; going on to its slot {slot.value}"
+    detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
+    return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
+
+
+def _failed_step(sinks: Sequence[Sink]) -> str:
+    """The step that was under way; empty where none had begun."""
+    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    return told.events[-1].name if told.events and told.events[-1].verdict is Verdict.FAIL else ""
 
 
 def _leave(line: str, result: Result, host: Host) -> None:
@@ -117,9 +126,10 @@ def leaving_unit(line: str, result: Result) -> str | None:
             return None
         instance = f"@{wanted.delay_s}" if wanted.action is FailureAction.REBOOT else ""
         return f"autoinstall-{wanted.action.value}{instance}.service"
-    if result.ending not in (Ending.INSTALLED, Ending.ALREADY_INSTALLED):
+    request = request_from(words)
+    if request.dry_run or result.ending not in (Ending.INSTALLED, Ending.ALREADY_INSTALLED):
         return None
-    after = request_from(words).after
+    after = After.KEXEC if result.ending is Ending.ALREADY_INSTALLED else request.after
     return None if after is After.HOLD else f"autoinstall-{after.value}.service"
 
 

@@ -21,6 +21,9 @@ from autoinstall.sizes import for_people, mib_up
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
 
+ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
+"""Kernel arguments of every boot entry: a boot that fails ends by itself, and in no unauthenticated shell."""
+
 STACK_KINDS = frozenset({"LVM2_member", "linux_raid_member", "crypto_LUKS", "mpath_member"})
 
 
@@ -176,6 +179,7 @@ def _refuse_small_slots(layout: Layout, image: LiveImage) -> None:
 def _slots(request: Request, image: LiveImage, where: tuple[Layout, Nic | None]) -> tuple[SlotPlan, ...]:
     layout, nic = where
     common = [
+        *ALWAYS,
         f"rd.autoinstall.config=PARTUUID={layout.partition('Config').partition_uuid}",
         f"rd.autoinstall.logging=PARTUUID={layout.partition('Logging').partition_uuid}",
         *([] if request.host_name else [f"systemd.hostname={default_host_name(nic, layout.install_id)}"]),

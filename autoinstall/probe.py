@@ -106,8 +106,8 @@ def _disk(host: Host, device: Any, uses: _Uses) -> Disk:
         sector_bytes=sector,
         bus=_bus(device),
         serial=_serial(device, sys_path),
-        wwn=device.get("ID_WWN_WITH_EXTENSION") or device.get("ID_WWN") or "",
-        model=(device.get("ID_MODEL") or "").replace("_", " "),
+        wwn=device.properties.get("ID_WWN_WITH_EXTENSION") or device.properties.get("ID_WWN") or "",
+        model=(device.properties.get("ID_MODEL") or "").replace("_", " "),
         read_only=_text(sys_path / "ro") == "1",
         removable=_text(sys_path / "removable") == "1",
         live_medium=uses.is_live_medium(path),
@@ -123,7 +123,7 @@ def _kind(name: str) -> str:
 
 
 def _bus(device: Any) -> Bus | None:
-    bus = UDEV_BUSES.get(device.get("ID_BUS") or "")
+    bus = UDEV_BUSES.get(device.properties.get("ID_BUS") or "")
     if bus:
         return bus
     ancestors = (SUBSYSTEM_BUSES.get(str(above.subsystem)) for above in device.ancestors)
@@ -132,7 +132,7 @@ def _bus(device: Any) -> Bus | None:
 
 def _serial(device: Any, sys_path: Path) -> str:
     """The serial as the disk tells it; virtio keeps its own in sysfs and nowhere else."""
-    serial = device.get("ID_SCSI_SERIAL") or device.get("ID_SERIAL_SHORT") or ""
+    serial = device.properties.get("ID_SCSI_SERIAL") or device.properties.get("ID_SERIAL_SHORT") or ""
     return str(serial) or _text(sys_path / "serial") or _text(sys_path / "device/serial")
 
 

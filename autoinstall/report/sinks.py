@@ -112,6 +112,12 @@ RESULT_MESSAGE_ID = "3d6b5c7a9f4e4b6c9d6a8f0e2b4c5d6e"
 class Journal:
     """The journal (with MESSAGE_IDs, see autoinstall.catalog), and the service manager's status line."""
 
+    def ready(self) -> None:
+        """Tell the service manager that the run has begun."""
+        from systemd import daemon
+
+        daemon.notify("READY=1")
+
     def event(self, event: Event) -> None:
         from systemd import daemon, journal
 

@@ -9,13 +9,13 @@ from autoinstall import block, gpt
 from autoinstall.host import Host, lost
 from autoinstall.layout import Layout
 from autoinstall.mounts import mounted, write_file
+from autoinstall.node.state import STATE_COPIES
 from autoinstall.sizes import MIB, align_up
 from autoinstall.slots import fresh, render_env
 
 ESP_FILES = {"BOOTX64.EFI": "EFI/BOOT/BOOTX64.EFI", "grub.cfg": "grub/grub.cfg"}
 """The build's file -> its place on the ESP: firmware's removable path, so that NVRAM is never needed."""
 
-STATE_COPIES = ("state1/env", "state2/env")
 SPACER_BYTES = 2 * MIB
 """Between the two copies of the slot state: one torn physical sector cannot take both."""
 

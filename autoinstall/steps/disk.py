@@ -81,9 +81,7 @@ class TearDown:
 
 def _tear_down_with_blivet(disk: str) -> None:
     import blivet
-    from blivet.flags import flags
 
-    flags.installer_mode = False
     storage = blivet.Blivet()
     storage.exclusive_disks = [Path(disk).name]
     storage.reset()

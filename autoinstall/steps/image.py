@@ -17,6 +17,7 @@ from autoinstall.layout import Partition
 from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import SlotPlan
 from autoinstall.sizes import MIB
+from autoinstall.slotcfg import SLOT_CFG, render_slot_cfg
 
 COPY_BYTES = 4 * MIB
 MANIFEST = "manifest.json"
@@ -85,7 +86,7 @@ class SlotImage:
                 for file in self.image.manifest.files:
                     _copy(source / file.name, root / file.name, progress)
                 write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
-                write_file(root / "slot.cfg", slot_cfg(self.slot).encode())
+                write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
         except OSError as error:
             raise lost(device, "writing the image", error) from error
 
@@ -104,16 +105,6 @@ class SlotImage:
 
 
 _GET_AGAIN = "make or fetch the image again; nothing of it was installed"
-
-
-def slot_cfg(slot: SlotPlan) -> str:
-    """What GRUB reads of a slot: its version for the menu, its kernel arguments. Single quotes: no word of
-    the command line is ever evaluated."""
-    return f"set slot_version={_grub_quoted(slot.version)}\nset slot_kargs={_grub_quoted(slot.kernel_arguments)}\n"
-
-
-def _grub_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 class _Progress:

@@ -1,0 +1,41 @@
+"""Booting the installed node from here, by kexec, as its GRUB would: same choice, same counting.
+
+A machine whose firmware comes back to this medium (PXE left on, an ISO left in) still reaches its own disk.
+"""
+
+from __future__ import annotations
+
+from autoinstall import block
+from autoinstall.errors import StateUnreadable
+from autoinstall.host import Host
+from autoinstall.layout import PARTITIONS
+from autoinstall.mounts import mounted
+from autoinstall.node.state import read_state_files, write_state
+from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
+from autoinstall.slots import Slot, pick
+
+
+def load_installed(host: Host, disk: str) -> Slot:
+    """Pick a slot of the node on `disk`, count the attempt, and have its kernel loaded for kexec.
+
+    Raises StateUnreadable or another error of exit code 4; then nothing is loaded.
+    """
+    with mounted(host, _partition(disk, "EFI")) as esp:
+        state = read_state_files(esp)
+        slot, counted = pick(state)
+        write_state(esp, counted)
+    try:
+        with mounted(host, _partition(disk, slot.partition_label), "ro") as root:
+            words = [kernel_arguments_of((root / SLOT_CFG).read_bytes()), f"rd.autoinstall.slot={slot.value}"]
+            if state.on_trial(slot):
+                words.append("rd.autoinstall.trial=1")
+            host.run("kexec", "--load", root / "vmlinuz", f"--initrd={root / 'initrd.img'}",
+                     f"--command-line={' '.join(words)}", doing=f"loading slot {slot.value}")  # fmt: skip
+    except OSError as error:
+        raise StateUnreadable(f"slot {slot.value} of {disk} cannot be read: {error}", hint="boot the disk") from error
+    return slot
+
+
+def _partition(disk: str, label: str) -> str:
+    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == label)
+    return block.partition_path(disk, number)

@@ -1,0 +1,33 @@
+"""slot.cfg: what GRUB, kexec and `status` read of a slot: its version and its kernel arguments. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from autoinstall.errors import StateUnreadable
+
+SLOT_CFG = "slot.cfg"
+_LINE = re.compile(r"set (slot_version|slot_kargs)=((?:'[^']*'|\\')+)")
+
+
+def render_slot_cfg(version: str, kernel_arguments: str) -> bytes:
+    """The file, a GRUB script. Single quotes: no word of the command line is ever evaluated."""
+    return f"set slot_version={_quoted(version)}\nset slot_kargs={_quoted(kernel_arguments)}\n".encode()
+
+
+def kernel_arguments_of(data: bytes) -> str:
+    """The kernel arguments that a slot.cfg of ours sets. Raises StateUnreadable."""
+    values = dict(
+        match.groups() for match in map(_LINE.fullmatch, data.decode(errors="replace").splitlines()) if match
+    )
+    if "slot_kargs" not in values:
+        raise StateUnreadable(f"{SLOT_CFG} sets no kernel arguments", hint="boot the other slot, or install again")
+    return _unquoted(values["slot_kargs"])
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("'\\''", "\0").replace("'", "").replace("\0", "'")

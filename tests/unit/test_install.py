@@ -1,0 +1,74 @@
+"""From a line to its one result, and how the machine is left."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoinstall import install as story
+from autoinstall.host import Host
+from autoinstall.report.events import Ending, Result
+from autoinstall.report.sinks import Memory
+from tests.unit.machines import HASH
+
+
+class Paper(Memory):
+    """A console on paper."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def say(self, text: str) -> None:
+        self.text += f"{text}\n"
+
+
+@pytest.mark.parametrize("line", ["", "quiet ro", "BOOTIF=link ip=dhcp console=ttyS0", "rescue storage_init"])
+def test_a_line_that_asks_for_no_install_touches_nothing_and_says_how_to_ask(line: str) -> None:
+    paper = Paper()
+    result = story.install(line, Host(), [paper])
+    assert (result.ending, result.exit_code) == (Ending.NONE, 0)
+    assert "No disk was touched" in paper.text
+
+
+def test_a_wrong_line_is_refused_with_every_reason_before_anything_is_read() -> None:
+    result = story.install("storage_init adminpw=plain autoinstall.aftre=hold", Host(), [Paper()])
+    assert (result.ending, result.exit_code) == (Ending.REFUSED, 2)
+    assert len(result.reasons) == 2
+
+
+def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(host: Host) -> None:
+        raise RuntimeError("impossible")
+
+    monkeypatch.setattr(story, "probe", broken)
+    result = story.install("storage_init", Host(), [Paper()])
+    assert (result.ending, result.exit_code) == (Ending.FAILED, 70)
+    assert "RuntimeError: impossible" in result.reasons[0]
+
+
+def test_secrets_are_not_said() -> None:
+    paper = Paper()
+    story.install(f"rescue adminpw={HASH}", Host(), [paper])
+    assert HASH not in paper.text
+    assert "adminpw=***" in paper.text
+
+
+@pytest.mark.parametrize(
+    ("line", "ending", "exit_code", "unit"),
+    [
+        ("storage_init", Ending.INSTALLED, 0, "autoinstall-reboot.service"),
+        ("storage_init autoinstall.after=poweroff", Ending.INSTALLED, 0, "autoinstall-poweroff.service"),
+        ("storage_init autoinstall.after=hold", Ending.INSTALLED, 0, None),
+        ("storage_init", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
+        ("storage_init autoinstall.dry_run", Ending.PLANNED, 0, None),
+        ("storage_init autoinstall.dry_run", Ending.ALREADY_INSTALLED, 0, None),
+        ("", Ending.NONE, 0, None),
+        ("storage_init", Ending.FAILED, 4, None),
+        ("storage_init autoinstall.on_failure=reboot:5", Ending.FAILED, 4, "autoinstall-reboot@5.service"),
+        ("storage_init autoinstall.on_failure=shell", Ending.REFUSED, 3, "autoinstall-shell.service"),
+        ("storage_inti autoinstall.on_failure=poweroff", Ending.REFUSED, 2, "autoinstall-poweroff.service"),
+        ('storage_init "', Ending.REFUSED, 2, None),
+    ],
+)
+def test_how_the_machine_is_left(line: str, ending: Ending, exit_code: int, unit: str | None) -> None:
+    assert story.leaving_unit(line, Result(ending, exit_code)) == unit

@@ -1,0 +1,86 @@
+"""What is told, and where."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
+from autoinstall.report.sinks import Consoles, Memory
+
+
+def _told(tmp_path: Path, tell: list[Event | Result]) -> list[str]:
+    """What a console shows: a pipe, which like a console forgets nothing that was written."""
+    path = tmp_path / "console"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    consoles = Consoles([path])
+    for message in tell:
+        if isinstance(message, Event):
+            consoles.event(message)
+        else:
+            consoles.result(message)
+    data = os.read(reader, 65536)
+    os.close(reader)
+    return data.decode().split("\r\n")[:-1]
+
+
+def _event(kind: Kind, percent: int | None = None) -> Event:
+    return Event("image-a", kind, "Writing the image", 0.0, percent=percent, seconds=1.5)
+
+
+def test_a_step_is_a_line_a_bar_and_a_line(tmp_path: Path) -> None:
+    progress = [_event(Kind.PROGRESS, percent) for percent in range(0, 101, 5)]
+    lines = _told(tmp_path, [_event(Kind.START), *progress, _event(Kind.FINISH)])
+    assert lines[0] == "autoinstall: image-a: Writing the image"
+    assert lines[-1] == "autoinstall: image-a: done (1.5 s)"
+    assert [line for line in lines if "50%" in line] == ["autoinstall: image-a: [##########..........]  50%"]
+    assert len(lines) == 2 + 11
+
+
+def test_the_last_line_is_the_result(tmp_path: Path) -> None:
+    result = Result(Ending.REFUSED, 3, ("no such disk", "  /dev/vda: fits"), hint="name another")
+    assert _told(tmp_path, [result]) == [
+        "autoinstall: no such disk",
+        "autoinstall:   /dev/vda: fits",
+        "autoinstall: Nothing was written.",
+        "autoinstall: hint: name another",
+        "autoinstall: result=refused",
+    ]
+
+
+def test_a_failure_that_wrote_does_not_claim_otherwise(tmp_path: Path) -> None:
+    lines = _told(tmp_path, [Result(Ending.FAILED, 4, ("mkfs failed",))])
+    assert "autoinstall: Nothing was written." not in lines
+
+
+def test_no_escape_of_a_foreign_label_reaches_a_terminal(tmp_path: Path) -> None:
+    lines = _told(tmp_path, [Result(Ending.REFUSED, 3, ("label '\x1b[2J\x07'",))])
+    assert "\x1b" not in "".join(lines)
+    assert lines[0] == "autoinstall: label '\\x1b[2J\\x07'"
+
+
+def test_a_console_that_is_gone_or_not_read_stops_nothing(tmp_path: Path) -> None:
+    unread = tmp_path / "unread"
+    os.mkfifo(unread)
+    Consoles([tmp_path / "gone", unread]).say("hello")
+
+
+def test_events_have_the_shape_that_receivers_know() -> None:
+    event = Event("wipe", Kind.FINISH, "Wiping", 1.0, Verdict.FAIL)
+    assert event.to_json() == {
+        "name": "install/wipe",
+        "event_type": "finish",
+        "result": "FAIL",
+        "description": "Wiping",
+        "timestamp": 1.0,
+        "level": "ERROR",
+        "origin": "autoinstall",
+    }
+
+
+def test_the_seconds_of_each_finished_step_are_kept() -> None:
+    memory = Memory()
+    for event in (_event(Kind.START), _event(Kind.FINISH)):
+        memory.event(event)
+    assert memory.seconds_of_steps() == {"image-a": 1.5}
