@@ -73,14 +73,12 @@ def test_words_are_spelled() -> None:
 
 
 def test_units_are_sound(tmp_path: Path) -> None:
-    """Against a root that has just our units and a stand-in for each program that they start."""
-    units = sorted(
-        path for path in (ROOT / "units").glob("*") if path.suffix in (".service", ".target", ".timer")
-    )
+    """Against a root with systemd's own units, ours, and a stand-in for each program that these start."""
+    units = sorted(path for path in (ROOT / "units").glob("*") if path.suffix in (".service", ".target", ".timer"))
     if not units:
         pytest.skip("there are no units yet")
     place = tmp_path / "etc/systemd/system"
-    place.mkdir(parents=True)
+    shutil.copytree("/lib/systemd/system", place, symlinks=True)
     for unit in units:
         text = unit.read_text()
         for program in re.findall(r"^Exec\w+=[-@:+!|]*(/\S+)", text, re.MULTILINE):
@@ -91,8 +89,8 @@ def test_units_are_sound(tmp_path: Path) -> None:
         (place / unit.name).write_text(text)
     words = [tool("systemd-analyze"), "verify", "--man=no", "--generators=no", f"--root={tmp_path}"]
     done = subprocess.run([*words, *(unit.name for unit in units)], capture_output=True, text=True)
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"autoinstall", line)]
-    assert not [line for line in lines if not re.search(r"Failed to (add|create|enqueue)|not found", line)]
+    said = (done.stdout + done.stderr).splitlines()
+    assert not [line for line in said if "autoinstall" in line]
 
 
 def test_no_host_name_of_a_mirror_is_in_the_tree() -> None:
