@@ -7,7 +7,7 @@ import re
 from autoinstall.errors import StateUnreadable
 
 SLOT_CFG = "slot.cfg"
-_LINE = re.compile(r"set (slot_version|slot_kargs)=((?:'[^']*'|\\')+)")
+_LINE = re.compile(r"set slot_kargs=((?:'[^']*'|\\')+)")
 
 
 def render_slot_cfg(version: str, kernel_arguments: str) -> bytes:
@@ -17,12 +17,11 @@ def render_slot_cfg(version: str, kernel_arguments: str) -> bytes:
 
 def kernel_arguments_of(data: bytes) -> str:
     """The kernel arguments that a slot.cfg of ours sets. Raises StateUnreadable."""
-    values = dict(
-        match.groups() for match in map(_LINE.fullmatch, data.decode(errors="replace").splitlines()) if match
-    )
-    if "slot_kargs" not in values:
-        raise StateUnreadable(f"{SLOT_CFG} sets no kernel arguments", hint="boot the other slot, or install again")
-    return _unquoted(values["slot_kargs"])
+    for line in data.decode(errors="replace").splitlines():
+        match = _LINE.fullmatch(line)
+        if match:
+            return _unquoted(match[1])
+    raise StateUnreadable(f"{SLOT_CFG} sets no kernel arguments", hint="boot the other slot, or install again")
 
 
 def _quoted(text: str) -> str:
