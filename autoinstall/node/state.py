@@ -66,7 +66,7 @@ def partitions(host: Host) -> dict[str, str]:
 def slot_state(host: Host) -> SlotState:
     """The slot state as GRUB reads it. Raises StateUnreadable."""
     with _esp(host, "ro") as esp:
-        return _read(esp)
+        return read_state_files(esp)
 
 
 def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> SlotState:
@@ -109,7 +109,8 @@ def _overwrite(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def _read(esp: Path) -> SlotState:
+def read_state_files(esp: Path) -> SlotState:
+    """The slot state on a mounted ESP, as GRUB reads it. Raises StateUnreadable."""
     try:
         first, second = ((esp / copy).read_bytes() for copy in STATE_COPIES)
     except OSError as error:
