@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
-from autoinstall.node.state import BOOTED_IMAGE, DEVICES, RUN, booted_slot, mounts, partitions
+from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot, mounts, partitions
 
 FSTAB = "/etc/fstab"
 SWAPS = "/proc/swaps"
@@ -22,6 +24,8 @@ NETWORK_LIMIT_S = 60
 DEVICE_LIMIT_S = 65
 """The installer's fstab gives a device 60 s."""
 PROGRAM_LIMIT_S = 60
+LOOP_GET_STATUS64 = 0x4C05
+LOOP_INFO64_BYTES = 232
 SSH_UNITS = ("ssh.service", "ssh.socket")
 
 
@@ -49,9 +53,8 @@ def root(host: Host) -> str:
     mount = there["/"]
     if mount.filesystem != "squashfs" or "ro" not in mount.options:
         return f"/ is {mount.filesystem}, {'read-only' if 'ro' in mount.options else 'writable'}"
-    backing = host.read_text(Path(DEVICES, mount.device, "loop/backing_file")).strip()
-    if backing != str(BOOTED_IMAGE / "root.squashfs"):
-        return f"/ is {backing}, not the squashfs of a slot"
+    if _backing_file(mount.source) != _identity(BOOTED_IMAGE / "root.squashfs"):
+        return f"/ is {mount.source}, not the squashfs of a slot"
     label = booted_slot(host).partition_label
     source = there[str(BOOTED_IMAGE)].source
     expected = partitions(host).get(label)
@@ -157,6 +160,22 @@ def _program(path: Path) -> Callable[[Host], str]:
         return "" if done.status == 0 else f"exit status {done.status}: {said[-1]}"
 
     return look
+
+
+def _backing_file(loop: str) -> tuple[int, int]:
+    """Device and inode of the file behind a loop device, by LOOP_GET_STATUS64 (loop(4)).
+
+    Its name would not do: sysfs gives it as seen from the initramfs, whose mounts are gone.
+    """
+    with open(loop, "rb") as device:
+        answer = fcntl.ioctl(device, LOOP_GET_STATUS64, bytes(LOOP_INFO64_BYTES))
+    found: tuple[int, int] = struct.unpack_from("=QQ", answer)
+    return found
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    there = path.stat()
+    return there.st_dev, there.st_ino
 
 
 def _left_by_initramfs(what: str) -> str:
