@@ -17,6 +17,7 @@ import re
 import shlex
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from tests.vm.watch import Console, Ended, Found, Lines, TimedOut, Watch
 Event = dict[str, Any]
 
 QMP_LIMIT_S = 60
+GREETING_LIMIT_S = 3
 FATAL = re.compile(
     r"Kernel panic - not syncing.*|^grub rescue>|^Entering emergency mode|^.*Failed to execute /init.*"
     r"|^BdsDxe: No bootable option or device was found|^No bootable device",
@@ -202,9 +204,18 @@ class Machine:
         return output
 
     def _wait_for_shell(self, limit_s: float) -> None:
-        self._shell_end.sendall(b"stty -echo; PS1=; PS2=; unset PROMPT_COMMAND; echo SHELL''-READY\n")
-        self._wait_in_shell(r"SHELL-READY()()\n", limit_s, "a root shell on ttyS1")
-        self._shell_ready = True
+        """Greet until the shell answers: what comes before it reads is lost."""
+        deadline = time.monotonic() + limit_s
+        while not self._shell_ready:
+            greeting = f"READY-{next(self._numbers)}"
+            line = f"stty -echo; PS1=; PS2=; unset PROMPT_COMMAND; echo {greeting[:2]}''{greeting[2:]}\n"
+            self._shell_end.sendall(line.encode())
+            try:
+                self._wait_in_shell(rf"{greeting}()()\n", GREETING_LIMIT_S, "a root shell on ttyS1")
+                self._shell_ready = True
+            except TimedOut:
+                if time.monotonic() > deadline:
+                    raise
 
     def _wait_in_shell(self, pattern: str, limit_s: float, what: str) -> tuple[str, str]:
         wanted = re.compile(pattern)
