@@ -1,0 +1,140 @@
+"""The medium: one file that boots from a DVD drive or a USB stick, under BIOS and UEFI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoinstall.errors import BadUsage
+from autoinstall.host import Host, Run
+from autoinstall.image.grub import iso_mark, marked
+from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, volume_label
+
+ACTION_WORDS = frozenset(
+    ("storage_init", "ovirt_init", "firstboot", "ovirt_firstboot", "reinstall", "upgrade", "uninstall", "stateless")
+)
+LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30".split()
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/=+@%^")
+ESP_SECTORS = 4096
+LONGEST_LINE = 2048
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What an ISO is made of: an image, GRUB for media, the menu's template, and the line that is baked in."""
+
+    image: Path
+    loader: Path
+    template: str
+    manifest: Manifest
+    default_words: Sequence[str]
+    line: str
+
+
+def render_menu(medium: Medium) -> str:
+    """The grub.cfg of the medium. Raises BadUsage for a line that no kernel could get whole.
+
+    The default entry installs only if the baked-in line asks for it.
+    """
+    words = _checked_words(medium.line)
+    asked = any(_name(word) in ACTION_WORDS for word in words)
+    live = [f"root=live:LABEL={volume_label(medium.manifest)}", *LIVE_WORDS, *medium.default_words]
+    install = [*live, *words] if asked else [*live, *words, "storage_init"]
+    plain = live if asked else [*live, *words]
+    entries = _entry("Install", "install", install) + _entry("Start without installing", "live", plain)
+    return (
+        medium.template.replace("@DEFAULT@", "install" if asked else "live")
+        .replace("@ENTRIES@\n", entries)
+        .replace("@LIVE@", _quoted_words(live))
+    )
+
+
+def quoted(word: str) -> str:
+    """A word that GRUB's shell hands on as it is."""
+    return f"'{word}'" if set(word) - PLAIN else word
+
+
+def split_words(line: str) -> list[str]:
+    """The words of a kernel command line. Double quotes protect blanks, and go: GRUB puts its own."""
+    words, word, inside = [], "", False
+    for char in line:
+        inside ^= char == '"'
+        if char.isspace() and not inside:
+            words.append(word)
+            word = ""
+        elif char != '"':
+            word += char
+    return [found for found in (*words, word) if found]
+
+
+def write_iso(medium: Medium, output: Path, host: Host, scratch: Path) -> None:
+    """Makes the ISO at `output`, which appears whole or not at all. Equal media make equal bytes."""
+    menu = render_menu(medium).encode()
+    mark = iso_mark(menu, medium.manifest.image_id.encode())
+    (scratch / "grub.cfg").write_bytes(menu)
+    (scratch / "mark").write_text(f"{volume_label(medium.manifest)}\n")
+    (scratch / "BOOTX64.EFI").write_bytes(marked((medium.loader / "BOOTX64.EFI").read_bytes(), mark))
+    esp = _make_esp(scratch, host)
+    grafts = [f"/autoinstall/{name}={medium.image / name}" for name in (*FILE_NAMES, MANIFEST_NAME)]
+    grafts += [
+        f"/autoinstall/{mark}={scratch / 'mark'}",
+        f"/boot/grub/grub.cfg={scratch / 'grub.cfg'}",
+        f"/boot/grub/eltorito.img={medium.loader / 'eltorito.img'}",
+    ]
+    partial = output.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    host.run(
+        "xorriso", "-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-joliet",
+        "-volid", volume_label(medium.manifest), "-output", partial,
+        "-b", "boot/grub/eltorito.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table",
+        "--grub2-boot-info", "--grub2-mbr", medium.loader / "boot_hybrid.img",
+        "-partition_offset", "16", "-append_partition", "2", "0xef", esp, "-appended_part_as_gpt",
+        "-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
+        *grafts,
+        doing=f"writing {output}",
+        how=_reproducible(),
+    )  # fmt: skip
+    partial.rename(output)
+
+
+def _make_esp(scratch: Path, host: Host) -> Path:
+    esp = scratch / "esp.img"
+    doing = "making the EFI system partition of the medium"
+    host.run("mformat", "-C", "-i", esp, "-T", str(ESP_SECTORS), "-N", "0", "-v", "AUTOINST", "::", doing=doing)
+    host.run("mmd", "-i", esp, "::EFI", "::EFI/BOOT", doing=doing)
+    host.run("mcopy", "-i", esp, scratch / "BOOTX64.EFI", "::EFI/BOOT/BOOTX64.EFI", doing=doing)
+    return esp
+
+
+def _reproducible() -> Run:
+    return Run(environment={"SOURCE_DATE_EPOCH": "1735689600", "MTOOLS_SKIP_CHECK": "1"})
+
+
+def _entry(title: str, name: str, words: Sequence[str]) -> str:
+    return (
+        f'menuentry "{title}" --id {name} {{\n'
+        f"  linux /autoinstall/vmlinuz {_quoted_words(words)}\n"
+        "  initrd /autoinstall/initrd.img\n"
+        "}\n"
+    )
+
+
+def _quoted_words(words: Sequence[str]) -> str:
+    return " ".join(quoted(word) for word in words)
+
+
+def _checked_words(line: str) -> list[str]:
+    if any(ord(char) < 32 or ord(char) == 127 for char in line):
+        raise BadUsage("--cmdline: control characters have no place on a kernel command line")
+    if set(line) & set("\\'"):
+        raise BadUsage("--cmdline: GRUB doubles backslashes and single quotes; write the word without them")
+    if line.count('"') % 2:
+        raise BadUsage("--cmdline: a double quote is not closed")
+    if len(line.encode()) >= LONGEST_LINE:
+        raise BadUsage(f"--cmdline: {len(line.encode())} bytes; the kernel reads {LONGEST_LINE - 1}")
+    return split_words(line)
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0].replace("-", "_").removeprefix("autoinstall.")
