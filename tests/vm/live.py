@@ -17,7 +17,7 @@ from tests.vm.machine import Event, Machine
 BOOT_LIMIT_S = 240
 INSTALL_LIMIT_S = 300
 UNIT = "autoinstall.service"
-CONSOLE = "console=ttyS0 panic=30"
+CONSOLE = "console=ttyS0 panic=30 no_timer_check"
 
 
 @dataclass(frozen=True)
