@@ -12,13 +12,14 @@ autoinstall_mode() {
     cat "$AUTOINSTALL_RUN/mode" 2>/dev/null
 }
 
-# Says a line on every console, not only on /dev/console, which is the last one given.
+# Says a line on every console, not only on /dev/console, which is the last one given. The kernel's log, and so the
+# journal, gets it as debug, which a console does not show: nobody reads it twice.
 autoinstall_say() {
     local _tty _rest
     while read -r _tty _rest; do
         printf '\r%s\r\n' "$*" >"/dev/$_tty"
     done </proc/consoles 2>/dev/null
-    echo "<29>autoinstall: $*" >/dev/kmsg
+    echo "<31>$*" >/dev/kmsg
 }
 
 # Prints a text as the inside of a JSON string, with what would need escaping taken out.

@@ -1,0 +1,166 @@
+"""The health checks, each seen red, and what is told about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoinstall.errors import CannotHere
+from autoinstall.host import Completed
+from autoinstall.node import checks, health
+from autoinstall.node.checks import CHECKS
+from autoinstall.node.health import Finding, Health, check_node
+from autoinstall.slots import Slot
+from tests.unit.node_machine import Node, node
+
+__all__ = ["node"]
+MOUNTINFO = "/proc/self/mountinfo"
+IMAGE_ID = "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def _manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "image", lambda host: "")
+    rows = tuple(row if row.name != "image" else checks.Check("image", lambda host: "") for row in CHECKS)
+    monkeypatch.setattr(health, "CHECKS", rows)
+
+
+@pytest.fixture(autouse=True)
+def _journal(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal's directory is there; the check of it is `logging` itself."""
+    real = Path.is_dir
+    journal = Path("/var/log/journal/feed")
+    node.files["/etc/machine-id"] = "feed\n"
+    monkeypatch.setattr(Path, "is_dir", lambda path: path == journal or real(path))
+
+
+def problems(node: Node) -> dict[str, str]:
+    """What is wrong, by check."""
+    return {finding.check: finding.problem for finding in check_node(node).failed}
+
+
+def remount(node: Node, old: str, new: str) -> None:
+    """Change what is mounted."""
+    assert old in node.files[MOUNTINFO]
+    node.files[MOUNTINFO] = node.files[MOUNTINFO].replace(old, new)
+
+
+def test_a_node_as_installed_is_healthy(node: Node) -> None:
+    assert problems(node) == {}
+
+
+def test_every_design_check_is_in_the_table() -> None:
+    names = {check.name for check in CHECKS}
+    assert names == {"root", "image", "config", "logging", "network", "sshd", "swap", "data"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check", "problem"),
+    [
+        ("- squashfs /dev/loop0 ro", "- ext4 /dev/vda9 rw", "root", "/ is ext4, read-only"),
+        ("- ext4 /dev/vda3 ro", "- ext4 /dev/vda4 ro", "root", "the slot is /dev/vda4, and Root-A is /dev/vda3"),
+        ("/ /config rw", "/ /config ro", "config", "/config is read-only"),
+        ("/dev/vda5 rw", "/dev/vdb5 rw", "config", "/config is /dev/vdb5, not Config"),
+        ("/ /config rw", "/ /elsewhere rw", "config", "nothing is mounted on /config"),
+        ("/sysroot/config/etc/upper", "/run/volatile", "config", "/etc is not kept on Config"),
+        ("/ /var/log rw", "/ /var/log ro", "logging", "/var/log is read-only"),
+        ("/ /var/log rw", "/ /var/lag rw", "logging", "nothing is mounted on /var/log"),
+    ],
+)
+def test_what_is_mounted_otherwise_is_seen(node: Node, old: str, new: str, check: str, problem: str) -> None:
+    remount(node, old, new)
+    assert problems(node) == {check: problem}
+
+
+@pytest.mark.parametrize("what", ["config", "logging"])
+def test_what_the_initramfs_could_not_mount_is_told_in_its_words(node: Node, what: str) -> None:
+    (node.root / "run" / f"degraded.{what}").write_text("/dev/vda5 needs e2fsck by hand\n")
+    assert problems(node) == {what: "/dev/vda5 needs e2fsck by hand"}
+
+
+def test_a_directory_that_takes_no_file_is_seen(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_writable", lambda directory: f"{directory} cannot be written: No space left")
+    assert problems(node) == {
+        "config": "/config cannot be written: No space left",
+        "logging": "/var/log cannot be written: No space left",
+    }
+
+
+def test_writing_is_really_tried(tmp_path: Path) -> None:
+    there = set(tmp_path.iterdir())
+    assert checks._writable(tmp_path) == ""
+    assert set(tmp_path.iterdir()) == there
+    assert checks._writable(tmp_path / "gone") == f"{tmp_path}/gone cannot be written: No such file or directory"
+
+
+def test_a_journal_that_does_not_last_is_seen(node: Node) -> None:
+    node.files["/etc/machine-id"] = "another\n"
+    assert problems(node) == {"logging": "the journal is not kept in /var/log/journal"}
+
+
+@pytest.mark.parametrize(
+    "links",
+    ["[]", '[{"NetworkFile": "F", "AdministrativeState": "configuring", "OperationalState": "degraded"}]'],
+)
+def test_a_network_that_does_not_come_is_seen(node: Node, links: str) -> None:
+    network_file = next((node.root / "network").iterdir())
+    node.told["networkctl"] = Completed(0, f'{{"Interfaces": {links.replace("F", str(network_file))}}}', "")
+    assert problems(node) == {"network": "waited 60 s for the network"}
+
+
+def test_a_node_without_network_files_has_the_network_it_wants(node: Node) -> None:
+    next((node.root / "network").iterdir()).unlink()
+    node.told["networkctl"] = Completed(0, '{"Interfaces": []}', "")
+    assert problems(node) == {}
+
+
+def test_a_dead_sshd_is_seen(node: Node) -> None:
+    node.told["systemctl"] = Completed(3, "failed\ninactive\n", "")
+    assert problems(node) == {"sshd": "neither ssh.service nor ssh.socket is active"}
+
+
+def test_swap_that_is_not_in_use_is_seen(node: Node) -> None:
+    node.files["/etc/fstab"] = "/dev/null none swap nofail 0 0\n"
+    node.files["/proc/swaps"] = "Filename Type Size Used Priority\n"
+    assert problems(node) == {"swap": "waited 65 s for swap /dev/null"}
+    node.files["/proc/swaps"] += "/dev/null partition 1 0 -2\n"
+    assert problems(node) == {}
+
+
+def test_data_that_is_not_mounted_or_went_read_only_is_seen(node: Node) -> None:
+    node.files["/etc/fstab"] = "UUID=d /data ext4 nofail,nodev 0 2\n/dev/sr0 /mnt iso9660 noauto 0 0\n"
+    assert problems(node) == {}
+    remount(node, "HostVG-Data rw", "HostVG-Data ro")
+    assert problems(node) == {"data": "read-only: /data"}
+    remount(node, "/ /data rw", "/ /elsewhere rw")
+    assert problems(node) == {"data": "waited 65 s for /data to be mounted"}
+
+
+def test_executables_in_health_d_are_checks(node: Node) -> None:
+    directory = node.root / "health.d"
+    directory.mkdir()
+    for name, mode in (("vms", 0o755), ("notes.txt", 0o644)):
+        (directory / name).touch(mode=mode)
+    node.told["vms"] = Completed(1, "two of them\nare paused\n", "")
+    assert problems(node) == {"health.d/vms": "exit status 1: are paused"}
+
+
+def test_a_check_that_breaks_is_a_check_that_fails(node: Node) -> None:
+    node.told["networkctl"] = Completed(0, "no JSON", "")
+    assert list(problems(node)) == ["network"]
+
+
+def test_a_live_system_has_no_health(node: Node) -> None:
+    (node.root / "run/slot-name").unlink()
+    with pytest.raises(CannotHere, match="does not run from a slot"):
+        check_node(node)
+
+
+def test_the_line_of_a_boot_is_stable() -> None:
+    findings = (Finding("root", ""), Finding("config", "gone"), Finding("sshd", "down"))
+    assert Health(Slot.A, IMAGE_ID, False, findings[:1]).line == "autoinstall: node=healthy slot=A image=0123456789ab"
+    assert (
+        Health(Slot.B, "", True, findings).line
+        == "autoinstall: node=degraded slot=B image=unknown failed=config,sshd"
+    )

@@ -1,0 +1,86 @@
+"""The slot state on the ESP: found on the booted disk, changed in place, second copy first."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoinstall.errors import CannotHere, StateUnreadable
+from autoinstall.node import state
+from autoinstall.node.markgood import main_mark_good
+from autoinstall.node.state import change_slot_state, partitions, slot_state, write_state
+from autoinstall.slots import Slot, SlotState, fresh, mark_good, parse_env, render_env
+from tests.unit.node_machine import Node, esp, node
+
+__all__ = ["esp", "node"]
+
+
+def test_partitions_are_those_of_the_disk_that_was_booted(node: Node) -> None:
+    found = partitions(node)
+    assert (found["EFI"], found["Root-B"], found["Config"]) == ("/dev/vda2", "/dev/vda4", "/dev/vda5")
+
+
+def test_where_no_slot_is_mounted_there_are_no_partitions(node: Node) -> None:
+    node.files["/proc/self/mountinfo"] = ""
+    with pytest.raises(StateUnreadable, match="finding the disk of the booted slot"):
+        partitions(node)
+
+
+def test_mark_good_marks_the_booted_slot_in_both_copies(node: Node, esp: Path) -> None:
+    assert main_mark_good(argparse.Namespace(rearm=False), node) == 0
+    for copy in state.STATE_COPIES:
+        assert parse_env((esp / copy).read_bytes()) == mark_good(fresh(), Slot.A)
+
+
+def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:
+    write_state(esp, SlotState(Slot.A, 1, True, 0, False))
+    assert main_mark_good(argparse.Namespace(rearm=True), node) == 0
+    assert slot_state(node) == SlotState(Slot.A, 3, True, 0, False)
+
+
+def test_a_state_that_needs_no_change_is_not_written(node: Node, esp: Path) -> None:
+    before = [os.stat(esp / copy).st_mtime_ns for copy in state.STATE_COPIES]
+    assert change_slot_state(node, lambda there: there) == fresh()
+    assert [os.stat(esp / copy).st_mtime_ns for copy in state.STATE_COPIES] == before
+
+
+def test_a_live_system_cannot_be_marked_good(node: Node, esp: Path) -> None:
+    (node.root / "run/slot-name").write_text("\n")
+    with pytest.raises(CannotHere):
+        main_mark_good(argparse.Namespace(rearm=False), node)
+
+
+def test_the_second_copy_is_written_first_and_in_place(esp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What GRUB and a power cut see: the same files, the same inodes, never shorter, one after the other."""
+    opened: list[tuple[str, int]] = []
+    real = os.open
+
+    def watch(path: Any, flags: int, *rest: Any) -> int:
+        opened.append((str(path), flags))
+        return real(path, flags, *rest)
+
+    inodes = [os.stat(esp / copy).st_ino for copy in state.STATE_COPIES]
+    monkeypatch.setattr(os, "open", watch)
+    write_state(esp, mark_good(fresh(), Slot.B))
+    assert [path for path, _ in opened] == [str(esp / copy) for copy in reversed(state.STATE_COPIES)]
+    assert not any(flags & (os.O_TRUNC | os.O_CREAT) for _, flags in opened)
+    assert all(flags & os.O_DSYNC for _, flags in opened)
+    assert [os.stat(esp / copy).st_ino for copy in state.STATE_COPIES] == inodes
+
+
+@pytest.mark.parametrize("data", [b"", render_env(fresh())[:512], render_env(fresh()) * 2])
+def test_a_copy_of_another_length_is_left_alone(esp: Path, data: bytes) -> None:
+    (esp / state.STATE_COPIES[1]).write_bytes(data)
+    with pytest.raises(StateUnreadable, match="1024 bytes"):
+        write_state(esp, fresh())
+    assert (esp / state.STATE_COPIES[1]).read_bytes() == data
+
+
+def test_a_copy_that_is_gone_is_told(node: Node, esp: Path) -> None:
+    (esp / state.STATE_COPIES[0]).unlink()
+    with pytest.raises(StateUnreadable, match="reading the slot state"):
+        slot_state(node)
