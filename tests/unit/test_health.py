@@ -16,6 +16,7 @@ from tests.unit.node_machine import Node, node
 
 __all__ = ["node"]
 MOUNTINFO = "/proc/self/mountinfo"
+REALLY_WRITABLE = checks._writable
 IMAGE_ID = "0123456789abcdef" * 4
 
 
@@ -89,9 +90,9 @@ def test_a_directory_that_takes_no_file_is_seen(node: Node, monkeypatch: pytest.
 
 def test_writing_is_really_tried(tmp_path: Path) -> None:
     there = set(tmp_path.iterdir())
-    assert checks._writable(tmp_path) == ""
+    assert REALLY_WRITABLE(tmp_path) == ""
     assert set(tmp_path.iterdir()) == there
-    assert checks._writable(tmp_path / "gone") == f"{tmp_path}/gone cannot be written: No such file or directory"
+    assert REALLY_WRITABLE(tmp_path / "gone") == f"{tmp_path}/gone cannot be written: No such file or directory"
 
 
 def test_a_journal_that_does_not_last_is_seen(node: Node) -> None:
