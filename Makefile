@@ -2,9 +2,9 @@
 VENV := $(shell tests/setup venv)
 PYTHON = $(VENV)/bin/python
 PYTEST = $(VENV)/bin/pytest
-# Two VMs at a time; a test is handed out only when somebody is free, in the order of collection.
+# Two VMs at a time; tests of one installed machine stay together (xdist_group).
 VMS ?= 2
-PARALLEL = -n $(VMS) --dist load --maxschedchunk 1
+PARALLEL = -n $(VMS) --dist loadgroup
 OUT ?= out
 
 help:

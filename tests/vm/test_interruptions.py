@@ -22,15 +22,17 @@ from tests.vm.watch import NEVER
 pytestmark = pytest.mark.vm
 
 STEPS = [
+    "verify-image",
     "claim",
+    "tear-down",
     "wipe",
     "partition-table",
     "volume-group",
     "filesystems",
     "image-a",
     "image-b",
-    "slot-state",
     "boot-loader",
+    "close-volume-group",
     "config",
     "install-record",
     "commit",
