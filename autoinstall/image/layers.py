@@ -77,11 +77,11 @@ def make_initramfs(layers: Layers, into: Path, cache: Cache) -> None:
         tree.unpack(layers.base)
         version = tree.kernel_version()
         tree.copy(DRACUT, DRACUT_MODULES)
-        drivers = " ".join(layers.recipe.initramfs.drivers)
+        asked = layers.recipe.initramfs
         with tree.kernel_filesystems():
             tree.run(
-                "dracut", *DRACUT_OPTIONS, "--add", "autoinstall", "--add-drivers", drivers,
-                "--kver", version, "/initrd.img", version,
+                "dracut", *DRACUT_OPTIONS, "--modules", " ".join(("autoinstall", *asked.modules)),
+                "--add-drivers", " ".join(asked.drivers), "--kver", version, "/initrd.img", version,
                 doing="making the initramfs", how=layers.reproducible,
             )  # fmt: skip
         shutil.copyfile(scratch / "initrd.img", into / "initrd.img")

@@ -43,8 +43,9 @@ class PythonPin:
 
 @dataclass(frozen=True)
 class Initramfs:
-    """Which of the kernel's drivers an initramfs carries besides what its modules ask for."""
+    """What an initramfs carries besides our module: modules of dracut, and drivers of the kernel."""
 
+    modules: tuple[str, ...]
     drivers: tuple[str, ...]
 
 
@@ -95,7 +96,7 @@ KEYS: Mapping[str, frozenset[str] | None] = {
     "python": None,
     "users": None,
     "groups": None,
-    "initramfs": frozenset(("drivers",)),
+    "initramfs": frozenset(("modules", "drivers")),
     "trim": frozenset(("drop", "keep")),
     "units": frozenset(("mask",)),
 }
@@ -163,7 +164,7 @@ class _Reader:
             python=self.pins(),
             users=self.users(),
             groups={key: AccountId(self.number("groups", key, 0)) for key in self.keys("groups")},
-            initramfs=Initramfs(drivers=self.words("initramfs", "drivers")),
+            initramfs=Initramfs(self.words("initramfs", "modules"), self.words("initramfs", "drivers")),
             trim=Trim(drop=self.globs("drop"), keep=self.globs("keep")),
             masked_units=self.words("units", "mask"),
         )

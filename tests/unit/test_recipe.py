@@ -1,0 +1,90 @@
+"""Recipes: what a file says, and what it is told when it says something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoinstall.errors import EXIT_ASKED, BadRecipe
+from autoinstall.image.build import SHIPPED, read_recipe
+from autoinstall.image.recipe import LAST_ALLOTTED_ID, PythonPin, User, parse_recipe
+
+GOOD = """
+[image]
+distribution = debian
+suite = trixie
+kernel = linux-image-amd64
+words = console=tty0 console=ttyS0,115200n8
+packages =
+    python3 lvm2    # both are needed
+    less
+
+[python]
+blivet = 3.13.2 sha256:{sha}
+
+[users]
+sshd = 202:65534 /run/sshd
+messagebus = 201
+
+[groups]
+kvm = 224
+
+[trim]
+drop = usr/share/doc boot/*
+""".format(sha="a" * 64)
+
+
+def test_a_recipe_is_read_into_a_value() -> None:
+    recipe = parse_recipe(GOOD, "mine")
+    assert recipe.name == "mine"
+    assert recipe.packages == ("python3", "lvm2", "less")
+    assert recipe.words == ("console=tty0", "console=ttyS0,115200n8")
+    assert recipe.python == (PythonPin("blivet", "3.13.2", "a" * 64),)
+    assert recipe.users[0] == User("sshd", 202, 65534, "/run/sshd")  # type: ignore[arg-type]
+    assert recipe.users[1].home == "/nonexistent"
+    assert recipe.groups == {"kvm": 224}
+    assert recipe.security_version == 1
+
+
+BAD = [
+    ("words = ", "word = ", r"\[image\] unknown key word; did you mean words\?"),
+    ("words = ", "colour = ", r"\[image\] unknown key colour \(known: distribution, features, kernel"),
+    ("suite = trixie", "", r"\[image\] suite is missing"),
+    ("suite = trixie", "suite = ../x", r"\[image\] suite has a bad value: '../x'"),
+    ("[trim]", "[trin]", r"unknown section \[trin\]; did you mean trim\?"),
+    ("lvm2", "lvm2;reboot", r"\[image\] packages has a bad word: 'lvm2;reboot'"),
+    ("sha256:", "md5:", r"\[python\] blivet is not VERSION sha256:HEX"),
+    ("sshd = 202:65534 /run/sshd", "sshd = two", r"\[users\] sshd is not UID\[:GID\] \[HOME\]: 'two'"),
+    ("kvm = 224", "kvm = many", r"\[groups\] kvm is not a number: 'many'"),
+    ("boot/*", "/boot/*", r"\[trim\] drop: '/boot/\*' is not relative to the root of the tree"),
+    ("boot/*", "boot/../../x", r"\[trim\] drop: 'boot/../../x' is not relative"),
+    ("kvm = 224", "kvm = 224\nkvm = 225", r".*option 'kvm' in section 'groups' already exists"),
+    ("[image]", "", r"File contains no section headers"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[new or f"no {old}" for old, new, _ in BAD])
+def test_what_a_recipe_cannot_say_is_refused(old: str, new: str, message: str) -> None:
+    with pytest.raises(BadRecipe, match=f"^recipe mine: {message}") as caught:
+        parse_recipe(GOOD.replace(old, new), "mine")
+    assert caught.value.exit_code == EXIT_ASKED
+    assert len(caught.value.reasons) == 1
+
+
+def test_every_problem_is_listed() -> None:
+    with pytest.raises(BadRecipe) as caught:
+        parse_recipe(GOOD.replace("suite", "suit").replace("kvm = 224", "kvm = x"), "mine")
+    assert len(caught.value.reasons) == 3
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.ini")])
+def test_shipped_recipes_are_good_and_fix_every_id_that_debian_does_not(name: str) -> None:
+    recipe = read_recipe(name)
+    ids = [user.uid for user in recipe.users] + list(recipe.groups.values())
+    assert len(ids) == len(set(ids))
+    assert all(LAST_ALLOTTED_ID < number < 1000 for number in ids)
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(BadRecipe, match="recipe nosuch: cannot be read") as caught:
+        read_recipe("nosuch")
+    assert caught.value.hint == "a file, or one of: vm"
