@@ -5,20 +5,27 @@ Direct I/O (O_DIRECT) reads what the disk holds, not what the page cache remembe
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall.errors import DeviceLost, Refused
-from autoinstall.host import Host, lost
+from autoinstall.host import lost
 from autoinstall.sizes import MIB
 
 CHUNK_BYTES = MIB
 SYS_BLOCK = Path("/sys/class/block")
+
+BLKPG, BLKPG_ADD_PARTITION, BLKPG_DEL_PARTITION = 0x1269, 1, 2
+BLKPG_PARTITION = struct.Struct("qqi128x4x")
+BLKPG_ARGUMENT = struct.Struct("iiiP")
+"""From linux/blkpg.h: start, length and number (names are ignored); operation, flags, length and address."""
 
 
 def write_direct(device: str, offset_bytes: int, data: bytes) -> None:
@@ -57,18 +64,19 @@ def chunks_direct(path: str | Path) -> Iterator[memoryview]:
 
 
 def claim(device: str) -> int:
-    """A descriptor that keeps a disk ours until it is closed.
+    """A descriptor that keeps a disk ours until it is closed. Nobody else had it open for itself before.
 
-    The lock is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev
+    It is not opened O_EXCL to stay: the kernel would refuse the disk's partitions to mkfs and LVM. The lock is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev
     neither probes the disk nor has its partition table read again. Without it udev answers each close after a
     write with BLKRRPART, and the kernel, which sees no protective MBR yet, forgets the partitions
     (tests/vm/test_install.py would lose /dev/vda1 half-way). Raises Refused where somebody else uses it.
     """
     try:
-        fd = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+        fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
         raise Refused(f"{device} cannot be opened for us alone: {error.strerror}", hint="free the disk") from error
-    fcntl.flock(fd, fcntl.LOCK_EX)
     return fd
 
 
@@ -99,16 +107,15 @@ def partition_path(disk: str, number: int) -> str:
     return f"/dev/{name}"
 
 
-def add_partition(host: Host, disk: str, where: tuple[int, int, int]) -> None:
-    """Tell the kernel of a partition (BLKPG): number, start and size in bytes."""
-    number, start, size = where
-    host.run("addpart", disk, str(number), str(start // 512), str(size // 512), doing=f"adding {disk} {number}")
+def add_partition(disk: str, where: tuple[int, int, int]) -> None:
+    """Tell the kernel of a partition: number, start and size in bytes. Raises DeviceLost."""
+    _blkpg(disk, BLKPG_ADD_PARTITION, where)
 
 
-def forget_partitions(host: Host, disk: str) -> None:
-    """Tell the kernel that a disk has no partitions."""
+def forget_partitions(disk: str) -> None:
+    """Tell the kernel that a disk has no partitions. Raises DeviceLost, also where one is in use."""
     for number in partition_numbers(disk):
-        host.run("delpart", disk, str(number), doing=f"removing partition {number} of {disk}")
+        _blkpg(disk, BLKPG_DEL_PARTITION, (number, 0, 0))
 
 
 def size_bytes(disk: str) -> int:
@@ -117,6 +124,14 @@ def size_bytes(disk: str) -> int:
         return int((SYS_BLOCK / Path(disk).name / "size").read_text()) * 512
     except OSError:
         return 0
+
+
+def _blkpg(disk: str, operation: int, where: tuple[int, int, int]) -> None:
+    number, start, size = where
+    partition = ctypes.create_string_buffer(BLKPG_PARTITION.pack(start, size, number))
+    argument = BLKPG_ARGUMENT.pack(operation, 0, len(partition), ctypes.addressof(partition))
+    with _opened(disk, os.O_RDONLY, f"telling the kernel of partition {number}") as fd:
+        fcntl.ioctl(fd, BLKPG, argument)
 
 
 def _partitions(disk: str) -> dict[int, str]:

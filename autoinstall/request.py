@@ -70,7 +70,7 @@ def request_from(words: Sequence[Word]) -> Request:
         after=get("autoinstall.after", grammar.After.REBOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
         dry_run=get("autoinstall.dry_run", False),
-        kept_words=tuple(str(word) for word in words if is_kept(word.name)),
+        kept_words=tuple(dict.fromkeys(str(word) for word in words if is_kept(word.name))),
         warnings=tuple(reader.warnings),
     )
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 PACKAGE_OF = {
     "/usr/lib/apt/apt-helper": "apt",
-    "addpart": "util-linux",
     "apt-get": "apt",
     "blkid": "util-linux",
-    "blockdev": "util-linux",
     "chroot": "coreutils",
-    "delpart": "util-linux",
-    "dmsetup": "dmsetup",
     "e2fsck": "e2fsprogs",
     "ip": "iproute2",
     "kexec": "kexec-tools",
-    "lsblk": "util-linux",
     "lvcreate": "lvm2",
     "lvm": "lvm2",
     "mcopy": "mtools",

@@ -14,7 +14,7 @@ from autoinstall.steps.disk import Claim, TearDown, Wipe
 from autoinstall.steps.filesystems import Filesystems
 from autoinstall.steps.image import SlotImage, VerifyImage
 from autoinstall.steps.partitions import PartitionTable
-from autoinstall.steps.volumes import VolumeGroup
+from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 
 BOOT_FILES = Path("/usr/lib/autoinstall/boot")
 """Where the build put GRUB, inside the image that runs."""
@@ -34,6 +34,7 @@ def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
         Filesystems(layout, disk),
         *(SlotImage(image, slot, layout.partition(slot.partition_label), disk) for slot in plan.slots),
         BootLoader(layout, disk, BOOT_FILES),
+        CloseVolumeGroup(layout, disk),
         ConfigTree(layout, disk, plan.files),
         InstallRecord(plan, told),
         Commit(layout, disk, BOOT_FILES),

@@ -88,7 +88,6 @@ class Commit:
         return ""
 
     def apply(self, host: Host) -> None:
-        host.run("vgchange", "-an", "HostVG", doing="deactivating HostVG")
         block.write_direct(self.disk, 0, self._sector_0())
 
     def why_not_done(self, host: Host) -> str:

@@ -118,7 +118,7 @@ class Wipe:
             edge = min(EDGE_BYTES, part.size_bytes)
             block.write_zeros(self.disk, part.start_bytes, edge)
             block.write_zeros(self.disk, part.end_bytes - edge, edge)
-        block.forget_partitions(host, self.disk)
+        block.forget_partitions(self.disk)
 
     def why_not_done(self, host: Host) -> str:
         left = host.run(

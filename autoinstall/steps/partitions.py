@@ -34,7 +34,7 @@ class PartitionTable:
         block.write_direct(self.disk, table.backup_start, table.backup)
         block.write_direct(self.disk, table.primary_start, table.primary)
         for part in self.layout.partitions:
-            block.add_partition(host, self.disk, (part.number, part.start_bytes, part.size_bytes))
+            block.add_partition(self.disk, (part.number, part.start_bytes, part.size_bytes))
         host.wait_for(f"the partitions of {self.disk}", self._nodes_exist, NODE_LIMIT_S)
 
     def why_not_done(self, host: Host) -> str:

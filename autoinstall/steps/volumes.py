@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoinstall import block
 from autoinstall.host import Host, Run
@@ -52,6 +54,37 @@ class VolumeGroup:
         return "" if there == planned else f"its volumes are {there}, planned were {planned}"
 
     def _lvm(self, host: Host, verb: str, *words: str) -> str:
-        device = block.partition_path(self.disk, self.layout.partition("HostVG").number)
-        return host.run("lvm", verb, "--devices", device, "--config", LVM_CONFIG, *words,
-                        doing=f"{self.title}: {verb}", how=WITHOUT_UDEV).stdout  # fmt: skip
+        return _lvm(host, self.layout, self.disk, [verb, *words])
+
+
+@dataclass(frozen=True)
+class CloseVolumeGroup:
+    """HostVG is inactive: nothing of the disk is open any more, and all that was written to it is on it."""
+
+    layout: Layout
+    disk: str
+
+    name = "close-volume-group"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Closing the volume group {VOLUME_GROUP}"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        _lvm(host, self.layout, self.disk, ["vgchange", "--activate", "n", VOLUME_GROUP])
+
+    def why_not_done(self, host: Host) -> str:
+        left = [volume.name for volume in self.layout.volumes if Path(volume.path).exists()]
+        return f"{', '.join(left)} still active" if left else ""
+
+
+def _lvm(host: Host, layout: Layout, disk: str, words: Sequence[str]) -> str:
+    """What an LVM command says that looks at HostVG's partition and at nothing else."""
+    device = block.partition_path(disk, layout.partition("HostVG").number)
+    verb, *rest = words
+    return host.run("lvm", verb, "--devices", device, "--config", LVM_CONFIG, *rest,
+                    doing=f"{VOLUME_GROUP} on {device}: {verb}", how=WITHOUT_UDEV).stdout  # fmt: skip
