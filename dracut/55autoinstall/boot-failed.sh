@@ -51,6 +51,14 @@ autoinstall_reboot() {
     autoinstall_hold
 }
 
+# Lets dracut open its shell, without a password: root has none, and sulogin refuses a locked account.
+autoinstall_shell() {
+    mkdir -p /etc/cmdline.d
+    echo SYSTEMD_SULOGIN_FORCE=1 >/etc/cmdline.d/99-autoinstall-shell.conf
+    # die itself opens none, but switches off.
+    [ "$hook" = emergency ] || systemctl start dracut-emergency.service
+}
+
 autoinstall_after_failure() {
     local _action
     [ "$(autoinstall_mode)" != node ] || autoinstall_reboot "$AUTOINSTALL_READING_TIME_S"
@@ -58,8 +66,7 @@ autoinstall_after_failure() {
     case "$_action" in
     reboot | reboot:*) autoinstall_reboot "${_action#*:}" ;;
     poweroff) poweroff -f && autoinstall_hold ;;
-    # die itself opens no shell, but switches off.
-    shell) [ "$hook" = emergency ] || systemctl start dracut-emergency.service ;;
+    shell) autoinstall_shell ;;
     *) autoinstall_hold ;;
     esac
 }
