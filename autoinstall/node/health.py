@@ -139,6 +139,6 @@ def _tell(health: Health) -> None:
         AUTOINSTALL_HEALTH=health.word,
         AUTOINSTALL_FAILED=",".join(finding.check for finding in health.failed),
     )
-    Consoles.of_this_machine().say("\n".join([*failed, health.line]))
+    Consoles.of_this_machine().say("\n".join(["", *failed, health.line]))  # behind a login prompt, a line of its own
     if REPORT_PORT.exists():
         write_line(REPORT_PORT, json.dumps(health.to_json()) + "\n")

@@ -67,7 +67,7 @@ class Consoles:
 
     def say(self, text: str) -> None:
         for line in text.splitlines():
-            self._line(line if line.startswith("autoinstall:") else f"autoinstall: {line}")
+            self._line(line if not line or line.startswith("autoinstall:") else f"autoinstall: {line}")
 
     def _bar(self, event: Event) -> None:
         """A tenth is a line: a serial log stays readable, and a person sees it move."""
