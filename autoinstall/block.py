@@ -66,10 +66,11 @@ def chunks_direct(path: str | Path) -> Iterator[memoryview]:
 def claim(device: str) -> int:
     """A descriptor that keeps a disk ours until it is closed. Nobody else had it open for itself before.
 
-    It is not opened O_EXCL to stay: the kernel would refuse the disk's partitions to mkfs and LVM. The lock is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev
-    neither probes the disk nor has its partition table read again. Without it udev answers each close after a
-    write with BLKRRPART, and the kernel, which sees no protective MBR yet, forgets the partitions
-    (tests/vm/test_install.py would lose /dev/vda1 half-way). Raises Refused where somebody else uses it.
+    It is not opened O_EXCL to stay: the kernel would then refuse the disk's partitions to mkfs and LVM. Its lock
+    is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev neither
+    probes the disk nor has its partition table read again. Without it udev answers each close after a write with
+    BLKRRPART, and the kernel, which sees no protective MBR yet, forgets the partitions half-way
+    (tests/vm/test_install.py). Raises Refused where somebody else uses it.
     """
     try:
         fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
