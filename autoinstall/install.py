@@ -88,9 +88,12 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
 
 
 def _already_installed(plan: Plan, host: Host) -> Result:
-    """The node is booted by kexec: a reboot could come back to this medium, for ever."""
+    """The machine goes on to its node, unless the line says to stay or to switch off.
+
+    By kexec: a reboot could come back to this medium, for ever.
+    """
     reason = f"{plan.target.path} already carries a finished node"
-    if not plan.dry_run:
+    if _goes_on(plan.after) and not plan.dry_run:
         slot = load_installed(host, plan.target.path)
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
@@ -129,8 +132,15 @@ def leaving_unit(line: str, result: Result) -> str | None:
     request = request_from(words)
     if request.dry_run or result.ending not in (Ending.INSTALLED, Ending.ALREADY_INSTALLED):
         return None
-    after = After.KEXEC if result.ending is Ending.ALREADY_INSTALLED else request.after
+    after = request.after
+    if result.ending is Ending.ALREADY_INSTALLED and _goes_on(after):
+        after = After.KEXEC
     return None if after is After.HOLD else f"autoinstall-{after.value}.service"
+
+
+def _goes_on(after: After) -> bool:
+    """Whether the machine is to run its node next."""
+    return after in (After.REBOOT, After.KEXEC)
 
 
 def _say(sinks: Sequence[Sink], text: str) -> None:

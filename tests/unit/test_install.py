@@ -60,6 +60,8 @@ def test_secrets_are_not_said() -> None:
         ("storage_init autoinstall.after=poweroff", Ending.INSTALLED, 0, "autoinstall-poweroff.service"),
         ("storage_init autoinstall.after=hold", Ending.INSTALLED, 0, None),
         ("storage_init", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
+        ("storage_init autoinstall.after=hold", Ending.ALREADY_INSTALLED, 0, None),
+        ("storage_init autoinstall.after=poweroff", Ending.ALREADY_INSTALLED, 0, "autoinstall-poweroff.service"),
         ("storage_init autoinstall.dry_run", Ending.PLANNED, 0, None),
         ("storage_init autoinstall.dry_run", Ending.ALREADY_INSTALLED, 0, None),
         ("", Ending.NONE, 0, None),
