@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, build, cache
-from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S
+from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED
 from tests.vm.machine import Machine
 from tests.vm.ssh import new_key
 
@@ -57,7 +57,8 @@ def _demo(place: Path, firmware: Firmware, stay: bool) -> int:
     switched_on = time.monotonic()
     with Machine(hardware, place, key=key) as machine:
         machine.console.also = _show
-        machine.wait_for_line("^autoinstall: result=installed", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+        machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)
+        machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
         installed = time.monotonic()
         slot, image = machine.wait_for_line(HEALTHY, NODE_LIMIT_S).groups()
         machine.ssh.wait(SSH_LIMIT_S)

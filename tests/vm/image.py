@@ -6,7 +6,6 @@ import fcntl
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -27,13 +26,15 @@ class Shared:
     place: Path
 
     def once(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The directory `name`, made by `make` in a place of another name: it is whole, or not there."""
-        done = self.place / name
+        """The directory `name`, made by `make` in a place of another name: it is whole, or not there.
+
+        What could not be made is not tried again by the next test, but fails with a hint at the first failure.
+        """
+        done, making = self.place / name, self.place / f"{name}.making"
         with (self.place / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            assert not making.exists(), f"{name} could not be made, see the first failure and {making}"
             if not done.exists():
-                making = self.place / f"{name}.making"
-                shutil.rmtree(making, ignore_errors=True)
                 making.mkdir()
                 make(making)
                 making.rename(done)

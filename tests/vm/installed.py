@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, Shared, build
-from tests.vm.machine import Event, Machine
+from tests.vm.machine import FATAL, Event, Machine
 
-FIRMWARE_LIMIT_S = 60
 LIVE_LIMIT_S = 240
 INSTALL_LIMIT_S = 400
 NODE_LIMIT_S = 300
+NOT_INSTALLED = re.compile(rf"{FATAL.pattern}|^autoinstall: result=(?!installed).*", re.MULTILINE)
 HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
 ADMIN_PASSWORD = "correct horse battery staple"
 ADMIN_HASH = (
@@ -103,8 +104,8 @@ def install_from_iso(line: Line, shared: Shared) -> Installed:
         iso = Image(place / "image").iso
         hardware = Hardware(line.firmware, disks=(disk,), cdrom=iso, reboots=True)
         with Machine(hardware, place, key=line.key, name="install") as machine:
-            machine.wait_for_line(r"^\[ *\d+\.\d+\] Linux version", FIRMWARE_LIMIT_S + LIVE_LIMIT_S)
-            machine.wait_for_line("^autoinstall: result=installed", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+            machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)
+            machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
             machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
             machine.power_off()
 

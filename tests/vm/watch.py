@@ -14,7 +14,7 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\r")
+ESCAPES = re.compile(rb"\x1b\[[0-9;?=!]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\r")
 NEVER = re.compile(r"(?!)")
 CHUNK_BYTES = 65536
 
