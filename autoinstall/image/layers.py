@@ -78,12 +78,11 @@ def make_initramfs(layers: Layers, into: Path, cache: Cache) -> None:
         version = tree.kernel_version()
         tree.copy(DRACUT, DRACUT_MODULES)
         asked = layers.recipe.initramfs
-        with tree.kernel_filesystems():
-            tree.run(
-                "dracut", *DRACUT_OPTIONS, "--modules", " ".join(("autoinstall", *asked.modules)),
-                "--add-drivers", " ".join(asked.drivers), "--kver", version, "/initrd.img", version,
-                doing="making the initramfs", how=layers.reproducible,
-            )  # fmt: skip
+        tree.run(
+            "dracut", *DRACUT_OPTIONS, "--modules", " ".join(("autoinstall", *asked.modules)),
+            "--add-drivers", " ".join(asked.drivers), "--kver", version, "/initrd.img", version,
+            doing="making the initramfs", how=layers.reproducible,
+        )  # fmt: skip
         shutil.copyfile(scratch / "initrd.img", into / "initrd.img")
         shutil.copyfile(scratch / f"boot/vmlinuz-{version}", into / "vmlinuz")
 
@@ -97,7 +96,7 @@ def make_root(layers: Layers, into: Path, cache: Cache) -> str:
         _add_ours(tree, layers)
         _configure(tree, layers.recipe)
         trim(tree.root, layers.recipe.trim)
-        _finish(tree, version)
+        _finish(tree, version, ("autoinstall", *(pin.name for pin in layers.recipe.python)))
         audit(tree.root, layers.recipe)
         tree.host.run(
             "mksquashfs", tree.root, into / "root.squashfs", *SQUASHFS_OPTIONS,
@@ -140,15 +139,16 @@ def _configure(tree: Tree, recipe: Recipe) -> None:
         tree.link(f"etc/systemd/system/{unit}", "/dev/null")
 
 
-def _finish(tree: Tree, kernel_version: str) -> None:
-    """What is made from the files that are there: indices, byte code, time stamps."""
+def _finish(tree: Tree, kernel_version: str, packages: Sequence[str]) -> None:
+    """What is made from the files that are there: indices, byte code, time stamps.
+
+    Debian compiled its own modules; nobody will be able to write byte code of ours into the squashfs.
+    """
     tree.run("depmod", kernel_version, doing="indexing the kernel's modules")
-    for cache in sorted(tree.root.glob("usr/lib/python3*/**/__pycache__")):
-        shutil.rmtree(cache)
     tree.run(
-        "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/usr/lib/python3",
-        *(f"/{path.relative_to(tree.root)}" for path in tree.root.glob("usr/lib/python3.*")),
-        doing="compiling the Python modules",
+        "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+        *(f"/{DIST_PACKAGES}/{name}" for name in packages),
+        doing="compiling our Python modules",
     )  # fmt: skip
     tree.run("journalctl", "--update-catalog", doing="indexing the journal's messages")
     for name in ("etc", "var"):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoinstall.errors import BuildFailed
-from autoinstall.host import Host, Run
+from autoinstall.host import USUAL, Host, Run
 from autoinstall.image.recipe import LAST_ALLOTTED_ID, Recipe, Trim
 
-KERNEL_FILESYSTEMS = ("dev", "proc", "sys")
+IN_TREE = """
+root=$1
+shift
+for kernel in dev proc sys; do mount --rbind "/$kernel" "$root/$kernel" || exit; done
+exec chroot "$root" "$@"
+"""
 ADMIN_ID = 1000
 
 
@@ -31,23 +35,14 @@ class Tree:
             doing="unpacking a tree",
         )  # fmt: skip
 
-    def run(self, *argv: str, doing: str, how: Run | None = None) -> str:
-        """What a program of the tree says, run with the tree as its root."""
-        return self.host.run("chroot", self.root, *argv, doing=doing, how=how or Run()).stdout
+    def run(self, *argv: str, doing: str, how: Run = USUAL) -> str:
+        """What a program of the tree says, run with the tree as its root.
 
-    @contextlib.contextmanager
-    def kernel_filesystems(self) -> Iterator[None]:
-        """/dev, /proc and /sys of the build host, for programs of the tree that want them."""
-        mounted: list[Path] = []
-        try:
-            for name in KERNEL_FILESYSTEMS:
-                place = self.root / name
-                self.host.run("mount", "--rbind", f"/{name}", place, doing=f"mounting {place}")
-                mounted.append(place)
-            yield
-        finally:
-            for place in reversed(mounted):
-                self.host.run("umount", "--recursive", "--lazy", place, doing=f"unmounting {place}")
+        It sees /dev, /proc and /sys of the build host, mounted in a namespace of its own: they go with it, and
+        no clean-up of a tree can ever reach them.
+        """
+        inside = ("unshare", "--mount", "--propagation", "private", "sh", "-c", IN_TREE, "sh", self.root)
+        return self.host.run(*inside, *argv, doing=doing, how=how).stdout
 
     def write(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
         """A regular file of root's, with exactly this mode; whatever was there is replaced."""
