@@ -1,0 +1,134 @@
+"""GRUB's state machine and slots.py: the same choice, the same counting, whatever the files on the ESP hold.
+
+A disk with nothing on it but GRUB as an install copies it, and slots without a kernel: GRUB says what it would
+boot, and the power goes.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoinstall.image.layers import NODE_GRUB_CFG
+from autoinstall.node.state import STATE_COPIES
+from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, Slot, SlotState, parse_env, pick, read_state, render_env
+from tests.vm.disk import DiskImage
+from tests.vm.hardware import MIB, Disk, Hardware
+from tests.vm.image import Image, Shared
+from tests.vm.machine import Machine
+
+SEED = 2
+CASES = 8
+MANY_CASES = 300
+BOOT_LIMIT_S = 60
+DISK_BYTES = 64 * MIB
+ESP_MIB = 40
+TABLE = f"""\
+label: gpt
+start=1MiB, size=1MiB, name=BIOS-boot, type=21686148-6449-6E6F-744E-656564454649
+start=2MiB, size={ESP_MIB}MiB, name=EFI, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B
+start=44MiB, size=4MiB, name=Root-A
+start=50MiB, size=4MiB, name=Root-B
+"""
+# No name twice: save_env would change the first of them, and load_env believes the last. We write none.
+ODD_LINES = (b"primary=B", b"A_try=7", b"B_try=\\1", b"A_ok=1 ", b"B_ok=yes", b"end=1", b"prefix=/x", b"# =")
+
+Env = tuple[bytes, bytes]
+
+
+def envs(seed: int, count: int) -> Iterator[Env]:
+    """Pairs of files: sound, unfinished, without their signature, short, empty, and nonsense."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        first, second = (_env(dice) for _ in STATE_COPIES)
+        yield first, second
+
+
+def _env(dice: random.Random) -> bytes:
+    tries = (dice.randint(0, 3), dice.randint(0, 3))
+    state = SlotState(
+        dice.choice(list(Slot)), tries[0], dice.random() < 0.5, tries[1], dice.random() < 0.5, dice.random() < 0.8
+    )
+    whole = render_env(state)
+    odd = ENV_SIGNATURE + b"\n".join([*dice.sample(ODD_LINES, dice.randint(2, len(ODD_LINES))), b""]).ljust(999, b"#")
+    return dice.choice([whole, whole, whole, odd, whole[1:], whole[:512], b"", dice.randbytes(ENV_BYTES)])
+
+
+@pytest.fixture(scope="session")
+def grub_disk(image: Image, shared: Shared) -> Path:
+    """A disk that GRUB starts from."""
+
+    def make(place: Path) -> None:
+        make_disk(image, place / "disk.raw")
+
+    return shared.once("grub-disk", make) / "disk.raw"
+
+
+def make_disk(image: Image, disk: Path) -> None:
+    """A table, GRUB, its configuration, and a slot.cfg in each slot."""
+    with disk.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    subprocess.run(["sfdisk", "-q", disk], input=TABLE, text=True, check=True)
+    parts = DiskImage(disk).table
+    content = disk.parent / "content"
+    content.mkdir()
+    (content / "slot.cfg").write_text('set slot_version="1"\nset slot_kargs="root=none"\n')
+    for label in ("Root-A", "Root-B"):
+        words = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", content]
+        subprocess.run([*words, "-E", f"offset={parts[label].start_bytes}", disk, "4M"], check=True)
+    _put(disk, parts["EFI"].start_bytes, _esp(disk.with_name("esp")).read_bytes())
+    _put(disk, parts["BIOS-boot"].start_bytes, _boot_file(image, "core.img"))
+    table_in_sector_0 = DiskImage(disk).sector_zero[440:]
+    _put(disk, 0, _boot_file(image, "boot.img")[:440] + table_in_sector_0)
+
+
+def _esp(path: Path) -> Path:
+    with path.open("wb") as file:
+        file.truncate(ESP_MIB * MIB)
+    subprocess.run(["mkfs.vfat", "-F", "32", "-s", "1", path], check=True, capture_output=True)
+    subprocess.run(["mmd", "-i", path, "::grub", "::state1", "::state2"], check=True)
+    subprocess.run(["mcopy", "-i", path, NODE_GRUB_CFG, "::grub/grub.cfg"], check=True)
+    return path
+
+
+def _put(disk: Path, offset: int, content: bytes) -> None:
+    with disk.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+def _boot_file(image: Image, name: str) -> bytes:
+    words = ["unsquashfs", "-cat", image.place / "root.squashfs", f"usr/lib/autoinstall/boot/{name}"]
+    return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+def agree(grub_disk: Path, env: Env, work_dir: Path) -> None:
+    """GRUB boots what `pick` says, and leaves what `pick` leaves in every copy that it can write."""
+    work_dir.mkdir()
+    disk = work_dir / "disk.raw"
+    subprocess.run(["cp", "--sparse=always", grub_disk, disk], check=True)
+    for name, content in zip(STATE_COPIES, env, strict=True):
+        DiskImage(disk).put_esp_file(name, content)
+    expected, counted = pick(read_state(*env))
+    with Machine(Hardware(disks=(Disk(disk),)), work_dir, name="grub") as machine:
+        booted = machine.wait_for_line("autoinstall: booting slot ([AB])", BOOT_LIMIT_S).group(1)
+    assert booted == expected.value, f"{env} boots {booted}"
+    for name, before in zip(STATE_COPIES, env, strict=True):
+        after = parse_env(DiskImage(disk).esp_file(name))
+        if len(before) == ENV_BYTES and parse_env(before) is not None:
+            assert after == counted, f"{name} of {env}"
+
+
+def test_grub_picks_and_counts_as_slots_py_says(grub_disk: Path, tmp_path: Path) -> None:
+    for number, env in enumerate(envs(SEED, CASES)):
+        agree(grub_disk, env, tmp_path / str(number))
+
+
+@pytest.mark.exhaustive
+def test_grub_picks_and_counts_as_slots_py_says_every_time(grub_disk: Path, tmp_path: Path) -> None:
+    for number, env in enumerate(envs(SEED + 1, MANY_CASES)):
+        agree(grub_disk, env, tmp_path / str(number))
