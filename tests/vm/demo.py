@@ -31,7 +31,7 @@ def main() -> int:
     arguments = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="demo-", dir=cache()))
     try:
-        return _demo(place, arguments.firmware, arguments.stay)
+        _demo(place, arguments.firmware, arguments.stay)
     except KeyboardInterrupt:
         say("ended by you")
         return 130
@@ -39,12 +39,12 @@ def main() -> int:
         say("\n".join(["", str(error), *getattr(error, "__notes__", [])]))
         say(f"FAILED; logs: {place}")
         return 1
-    finally:
-        for big in (*place.glob("*.raw"), place / "image"):
-            shutil.rmtree(big, ignore_errors=True) if big.is_dir() else big.unlink(missing_ok=True)
+    shutil.rmtree(place)
+    say("OK")
+    return 0
 
 
-def _demo(place: Path, firmware: Firmware, stay: bool) -> int:
+def _demo(place: Path, firmware: Firmware, stay: bool) -> None:
     key = new_key(place / "key")
     kind, base64, _ = key.with_suffix(".pub").read_text().split()
     words = f"storage_init BOOTIF=link autoinstall.ssh_key={kind}:{base64}:demo console=ttyS0"
@@ -71,8 +71,6 @@ def _demo(place: Path, firmware: Firmware, stay: bool) -> int:
         machine.console.also = None
     say(f"installed itself in {installed - switched_on:.0f} s, a node {up - installed:.0f} s later: "
         f"{name}, slot {slot}, image {image}, admin logged in over ssh")  # fmt: skip
-    say("OK")
-    return 0
 
 
 def _show(data: bytes) -> None:

@@ -37,9 +37,9 @@ STEPS = [
     "install-record",
     "commit",
 ]
-QUICK_STEPS = {"partition-table", "image-b", "commit"}
+QUICK_STEPS = {"image-b", "commit"}
 FRACTIONS = [0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98]
-QUICK_FRACTIONS = {0.1, 0.98}
+QUICK_FRACTIONS = {0.4}
 SECTOR = 512
 
 
@@ -100,6 +100,8 @@ def test_cut_at_the_start_of_a_step_the_same_line_makes_a_node(
         machine.wait_for_end(INSTALL_LIMIT_S)
     assert not any(DiskImage(disk.path).sector_zero)
     again(live, recorded, disk, tmp_path)
+    if step == "commit":
+        boots(disk, tmp_path)
 
 
 @pytest.mark.parametrize("fraction", some(FRACTIONS, QUICK_FRACTIONS))
@@ -114,14 +116,21 @@ def test_cut_inside_a_step_the_same_line_makes_a_node(
         machine.wait_for_qmp("BLOCK_IO_ERROR", INSTALL_LIMIT_S)
         machine.kill()
     assert not any(DiskImage(path).sector_zero)
-    again(live, recorded, Disk(path, boot_index=None), tmp_path)
+    after = Disk(path, boot_index=None)
+    again(live, recorded, after, tmp_path)
+    if fraction not in QUICK_FRACTIONS:
+        boots(after, tmp_path)
 
 
 def again(live: LiveSystem, recorded: Recorded, disk: Disk, place: Path) -> None:
-    """The same line on what the cut left: a whole node, that boots."""
+    """The same line on what the cut left: the disk of an install that nothing interrupted."""
     with live.start(place, disk, name="again") as machine:
         result = install(machine, LINE)
         assert result["result"] == "installed", result
     assert_finished(DiskImage(disk.path), live.image, recorded.disk)
+
+
+def boots(disk: Disk, place: Path) -> None:
+    """What is on the disk is a healthy node. Not asked of each disk that equals one that booted."""
     with Machine(Hardware(disks=(Disk(disk.path),)), place, name="node") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
