@@ -57,13 +57,8 @@ class Host:
         self._held: list[int] = []
 
     def hold(self, descriptor: int) -> None:
-        """Keep a claim (block.claim) until `release` or the end of the process."""
+        """Keep a claim (block.claim) until the end of the process."""
         self._held.append(descriptor)
-
-    def release(self) -> None:
-        """Give up every claim."""
-        while self._held:
-            os.close(self._held.pop())
 
     def run(self, *argv: str | Path, doing: str, how: Run = USUAL) -> Completed:
         """Run a program to its end, in the C locale, with no terminal.

@@ -176,19 +176,26 @@ class _Uses:
 
     def __init__(self) -> None:
         self._mounts = _mounted_devices()
-        self._swaps = {line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]}
+        self._swaps = {os.path.realpath(line.split()[0]) for line in Path("/proc/swaps").read_text().splitlines()[1:]}
         self._live = {device for device, where in self._mounts if where == str(LIVE_MOUNT)}
 
     def is_live_medium(self, disk: str) -> bool:
         return any(re.fullmatch(rf"{re.escape(disk)}(p?[0-9]+)?", device) for device in self._live)
 
     def of(self, sys_path: Path) -> Iterable[str]:
-        """One sentence for each use of a disk or of one of its partitions."""
+        """One sentence for each use of a disk, of its partitions, and of what is stacked on them."""
         for part in [sys_path, *(entry.parent for entry in sys_path.glob("*/partition"))]:
-            name = f"/dev/{part.name}"
-            yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
-            if name in self._swaps:
-                yield f"{name} is swap"
+            for name in (f"/dev/{user}" for user in _with_holders(part)):
+                yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
+                if name in self._swaps:
+                    yield f"{name} is swap"
+
+
+def _with_holders(part: Path) -> Iterable[str]:
+    """The kernel names of a device and of all that is stacked on it."""
+    yield part.name
+    for holder in sorted((part / "holders").glob("*")):
+        yield from _with_holders(holder.resolve())
 
 
 def _mounted_devices() -> Sequence[tuple[str, str]]:

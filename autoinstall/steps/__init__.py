@@ -26,7 +26,7 @@ def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
     layout, image = plan.layout, plan.image
     return [
         VerifyImage(image),
-        Claim(plan.target),
+        Claim(plan.target, plan.has_stack),
         TearDown(disk, plan.has_stack),
         Wipe(layout, disk),
         PartitionTable(layout, disk),

@@ -19,9 +19,13 @@ EDGE_BYTES = MIB
 
 @dataclass(frozen=True)
 class Claim:
-    """The disk is still the one that the plan was made for, and nobody else may use it from here on."""
+    """The disk is still the one that the plan was made for, and nobody else may use it from here on.
+
+    What is stacked on it (`has_stack`) may hold it still: that is taken apart next, and the disk claimed then.
+    """
 
     disk: Disk
+    has_stack: bool
 
     name = "claim"
     writes = False
@@ -37,7 +41,8 @@ class Claim:
         return "" if now == self.disk.size_bytes else f"it has {now} bytes now, planned were {self.disk.size_bytes}"
 
     def apply(self, host: Host) -> None:
-        host.hold(block.claim(self.disk.path))
+        if not self.has_stack:
+            host.hold(block.claim(self.disk.path))
 
     def why_not_done(self, host: Host) -> str:
         return ""
@@ -67,7 +72,6 @@ class TearDown:
     def apply(self, host: Host) -> None:
         if not self.has_stack:
             return
-        host.release()
         try:
             _tear_down_with_blivet(self.disk)
         except Exception as error:
