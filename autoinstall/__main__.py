@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoinstall import __version__, install
+from autoinstall import __version__, died, install
 from autoinstall.errors import AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image import build
@@ -26,6 +26,7 @@ class Verb:
 VERBS = {
     "build": Verb("build an image and its ISO", build.add_build_arguments, build.main_build),
     "install": Verb("do what the kernel command line asks", lambda parser: None, install.main_install),
+    "died": Verb("tell of a run that could not tell its result", lambda parser: None, died.main_died),
     "status": Verb("tell what this node is and how it is", status.add_status_arguments, status.main_status),
     "health": Verb("check this node", health.add_health_arguments, health.main_health),
     "mark-good": Verb("mark the booted slot good", markgood.add_mark_good_arguments, markgood.main_mark_good),
