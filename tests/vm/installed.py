@@ -14,9 +14,9 @@ from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, Shared, build
 from tests.vm.machine import FATAL, Event, Machine
 
-LIVE_LIMIT_S = 240
-INSTALL_LIMIT_S = 400
-NODE_LIMIT_S = 300
+LIVE_LIMIT_S = 480
+INSTALL_LIMIT_S = 480
+NODE_LIMIT_S = 480
 NOT_INSTALLED = re.compile(rf"{FATAL.pattern}|^autoinstall: result=(?!installed).*", re.MULTILINE)
 HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
 ADMIN_PASSWORD = "correct horse battery staple"
