@@ -13,6 +13,7 @@ from pathlib import Path
 Completed = subprocess.CompletedProcess[str]
 
 ANSWER_LIMIT_S = 5
+KEY_LIMIT_S = 30
 LOGIN_LIMIT_S = 60
 NO_QUESTIONS = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
 QUIET = ("-o", "LogLevel=ERROR", "-o", f"ConnectTimeout={LOGIN_LIMIT_S}")
@@ -67,7 +68,7 @@ class Ssh:
 
     def host_keys(self) -> set[str]:
         """The public host keys that sshd shows: `type base64`."""
-        done = _run(["ssh-keyscan", "-p", str(self.port), "127.0.0.1"], LOGIN_LIMIT_S)
+        done = _run(["ssh-keyscan", "-T", str(KEY_LIMIT_S), "-p", str(self.port), "127.0.0.1"], LOGIN_LIMIT_S * 2)
         lines = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
         return {" ".join(words[1:3]) for words in lines}
 
