@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoinstall import __version__, install
+from autoinstall import __version__, install, review
 from autoinstall.errors import AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image import build
@@ -25,7 +25,9 @@ class Verb:
 
 VERBS = {
     "build": Verb("build an image and its ISO", build.add_build_arguments, build.main_build),
-    "install": Verb("do what the kernel command line asks", lambda parser: None, install.main_install),
+    "install": Verb("do what the kernel command line asks", install.add_install_arguments, install.main_install),
+    "facts": Verb("tell what this machine is, as JSON", lambda parser: None, review.main_facts),
+    "plan": Verb("tell what an installation would do", review.add_plan_arguments, review.main_plan),
     "status": Verb("tell what this node is and how it is", status.add_status_arguments, status.main_status),
     "health": Verb("check this node", health.add_health_arguments, health.main_health),
     "mark-good": Verb("mark the booted slot good", markgood.add_mark_good_arguments, markgood.main_mark_good),
