@@ -2,9 +2,9 @@
 VENV := $(shell tests/setup venv)
 PYTHON = $(VENV)/bin/python
 PYTEST = $(VENV)/bin/pytest
-# Two VMs at a time; tests of one installed machine stay together (xdist_group).
+# Two VMs at a time; tests/conftest.py says what stays together.
 VMS ?= 2
-PARALLEL = -n $(VMS) --dist loadgroup
+PARALLEL = -n $(VMS) --no-loadscope-reorder
 OUT ?= out
 
 help:

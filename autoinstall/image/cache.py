@@ -18,6 +18,8 @@ from autoinstall.errors import NoSpace
 from autoinstall.host import Host
 
 KEPT_ENTRIES = 4
+STALE_S = 24 * 3600
+"""Scratch of this age is of a build that was killed."""
 MIB = 1 << 20
 
 
@@ -71,6 +73,9 @@ class Cache:
         """A directory of its own, gone afterwards; on the cache's filesystem."""
         below = self.root / "scratch"
         below.mkdir(parents=True, exist_ok=True)
+        for left in below.iterdir():
+            if self.host.wall_clock_s() - left.lstat().st_mtime > STALE_S:
+                shutil.rmtree(left, ignore_errors=True)
         place = Path(tempfile.mkdtemp(dir=below))
         try:
             yield place

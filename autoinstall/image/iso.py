@@ -17,6 +17,9 @@ ACTION_WORDS = frozenset(
 LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30".split()
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/=+@%^")
 ESP_SECTORS = 4096
+EPOCH_S = 1735689600
+"""What every file of a medium is dated, and what its volume is named after where that is a time: 2025-01-01."""
+REPRODUCIBLE = Run(environment={"SOURCE_DATE_EPOCH": str(EPOCH_S)})
 LONGEST_LINE = 2048
 
 
@@ -86,29 +89,27 @@ def write_iso(medium: Medium, output: Path, host: Host, scratch: Path) -> None:
     partial.unlink(missing_ok=True)
     host.run(
         "xorriso", "-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-joliet",
-        "-volid", volume_label(medium.manifest), "-output", partial,
+        "-volid", volume_label(medium.manifest), "-output", partial, "--set_all_file_dates", f"={EPOCH_S}",
         "-b", "boot/grub/eltorito.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table",
         "--grub2-boot-info", "--grub2-mbr", medium.loader / "boot_hybrid.img",
         "-partition_offset", "16", "-append_partition", "2", "0xef", esp, "-appended_part_as_gpt",
         "-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
         *grafts,
         doing=f"writing {output}",
-        how=_reproducible(),
+        how=REPRODUCIBLE,
     )  # fmt: skip
     partial.rename(output)
 
 
 def _make_esp(scratch: Path, host: Host) -> Path:
     esp = scratch / "esp.img"
-    doing = "making the EFI system partition of the medium"
-    host.run("mformat", "-C", "-i", esp, "-T", str(ESP_SECTORS), "-N", "0", "-v", "AUTOINST", "::", doing=doing)
-    host.run("mmd", "-i", esp, "::EFI", "::EFI/BOOT", doing=doing)
-    host.run("mcopy", "-i", esp, scratch / "BOOTX64.EFI", "::EFI/BOOT/BOOTX64.EFI", doing=doing)
+    for argv in (
+        ("mformat", "-C", "-i", esp, "-T", str(ESP_SECTORS), "-N", "0", "-v", "AUTOINST", "::"),
+        ("mmd", "-i", esp, "::EFI", "::EFI/BOOT"),
+        ("mcopy", "-i", esp, scratch / "BOOTX64.EFI", "::EFI/BOOT/BOOTX64.EFI"),
+    ):
+        host.run(*argv, doing="making the EFI system partition of the medium", how=REPRODUCIBLE)
     return esp
-
-
-def _reproducible() -> Run:
-    return Run(environment={"SOURCE_DATE_EPOCH": "1735689600", "MTOOLS_SKIP_CHECK": "1"})
 
 
 def _entry(title: str, name: str, words: Sequence[str]) -> str:

@@ -54,6 +54,8 @@ autoinstall_reboot() {
 # Lets dracut open its shell, without a password: root has none, and sulogin refuses a locked account.
 autoinstall_shell() {
     mkdir -p /etc/cmdline.d
+    # For sulogin: the one in root's passwd entry is not in the initramfs.
+    export SUSHELL=/bin/sh
     echo SYSTEMD_SULOGIN_FORCE=1 >/etc/cmdline.d/99-autoinstall-shell.conf
     # die itself opens none, but switches off.
     [ "$hook" = emergency ] || systemctl start dracut-emergency.service

@@ -100,7 +100,7 @@ def test_no_host_name_of_a_mirror_is_in_the_tree() -> None:
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in files()
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
-        if forbidden.search(line)
+        if forbidden.search(line) and ".invalid" not in line
     ]
     assert not found
 

@@ -57,10 +57,16 @@ def finished(recorded: Recorded) -> Path:
     return recorded.disk.path
 
 
-FIRMWARES = [pytest.param(f, id=f.value, marks=pytest.mark.xdist_group(f.value)) for f in Firmware]
-
-
-@pytest.fixture(scope="session", params=FIRMWARES)
+@pytest.fixture(scope="session", params=list(Firmware), ids=lambda firmware: firmware.value)
 def installed(request: pytest.FixtureRequest, shared: Shared, key: Path) -> Installed:
     """A disk that installed itself from the ISO's own menu and booted as a node, under each firmware."""
     return install_from_iso(Line(request.param, key), shared)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The two long chains first, so that both workers are busy to the end."""
+    items.sort(key=lambda item: (not item.nodeid.startswith("tests/unit/"), "installed" not in _fixtures(item)))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
