@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from autoinstall import __version__, install, review
 from autoinstall.errors import AutoinstallError
 from autoinstall.host import Host
-from autoinstall.image import build
+from autoinstall.image import build, pxe
 from autoinstall.node import health, markgood, status
 
 
@@ -26,6 +26,7 @@ class Verb:
 VERBS = {
     "build": Verb("build an image and its ISO", build.add_build_arguments, build.main_build),
     "install": Verb("do what the kernel command line asks", install.add_install_arguments, install.main_install),
+    "pxe": Verb("write an image for a PXE server", pxe.add_pxe_arguments, pxe.main_pxe),
     "facts": Verb("tell what this machine is, as JSON", lambda parser: None, review.main_facts),
     "plan": Verb("tell what an installation would do", review.add_plan_arguments, review.main_plan),
     "status": Verb("tell what this node is and how it is", status.add_status_arguments, status.main_status),

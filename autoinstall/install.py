@@ -14,6 +14,7 @@ from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.grammar import After, FailureAction
 from autoinstall.host import Host, Run
+from autoinstall.live import find_image
 from autoinstall.localboot import load_installed
 from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
 from autoinstall.probe import addresses, disks, nics, probe
@@ -68,7 +69,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
-    facts = _facts(request, host)
+    facts = _facts(request, host, find_image(host, words))
     plan = make_plan(request, facts)
     for warning in plan.warnings:
         _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
@@ -80,7 +81,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     return _execute(plan, host, sinks)
 
 
-def _facts(request: Request, host: Host) -> Facts:
+def _facts(request: Request, host: Host, image_directory: Path) -> Facts:
     """What the machine is, once the disk and the NIC that are asked for are there, or their time is up.
 
     Who is missing then, the plan tells, with all there are.
@@ -93,7 +94,7 @@ def _facts(request: Request, host: Host) -> Facts:
     with suppress(TookTooLong):
         if nic:
             host.wait_for(f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s)
-    return probe(host)
+    return probe(host, image_directory)
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:

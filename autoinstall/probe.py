@@ -16,10 +16,9 @@ from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, S
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
+from autoinstall.live import LIVE_ROOT, MEDIUM
 
 LIVE_MOUNT = Path("/run/initramfs/live")
-LIVE_IMAGE = LIVE_MOUNT / "autoinstall"
-IMAGE_ROOT = Path("/run/rootfsbase")
 SETTLE_LIMIT_S = 60
 
 VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
@@ -31,7 +30,7 @@ UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCI
 SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
 
 
-def probe(host: Host) -> Facts:
+def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
     """What this machine is, once udev has seen all of it. Nothing is written or activated."""
     host.run("udevadm", "settle", f"--timeout={SETTLE_LIMIT_S}", doing="waiting for devices", how=Run(accept=(0, 1)))
     return Facts(
@@ -40,7 +39,7 @@ def probe(host: Host) -> Facts:
         product_uuid=_text("/sys/class/dmi/id/product_uuid"),
         disks=disks(host, examine=os.geteuid() == 0),
         nics=nics(),
-        image=live_image(LIVE_IMAGE),
+        image=live_image(image_directory),
         shadow=_shadow(),
     )
 
@@ -228,7 +227,7 @@ def _mounted_devices() -> Sequence[tuple[str, str]]:
 def _shadow() -> dict[str, str]:
     """The lines of the image's own shadow file, by user: the live system's may have been changed since."""
     try:
-        text = (IMAGE_ROOT / "etc/shadow").read_text()
+        text = (LIVE_ROOT / "etc/shadow").read_text()
     except OSError:
         return {}
     return {line.partition(":")[0]: line for line in text.splitlines() if line}
