@@ -33,12 +33,12 @@ To install this machine, boot again with storage_init on the kernel command line
   storage_init BOOTIF=link autoinstall.ssh_key=ssh-ed25519:AAAA…"""
 
 
-def add_install_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall install`."""
     parser.add_argument("--cmdline", metavar="WORDS", help="do what these words ask (default: the kernel's own)")
 
 
-def main_install(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Do what the line asks, tell how it ended, and leave the machine as the line says."""
     journal, told = Journal(), Memory()
     journal.ready()

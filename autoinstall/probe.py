@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from autoinstall import block, gpt
-from autoinstall.errors import DeviceLost, ImageInvalid, ToolMissing
+from autoinstall.codec import to_plain
+from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, ToolMissing
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import Host, Run
@@ -28,6 +30,16 @@ VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "
 UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCISS, "nvme": Bus.NVME,
               "mmc": Bus.MMC}  # fmt: skip
 SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`autoinstall facts` has no options."""
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """Print what this machine is, as JSON. What only root can read is marked as not examined."""
+    print(json.dumps(to_plain(probe(host)), indent=1))
+    return EXIT_OK
 
 
 def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:

@@ -1,4 +1,4 @@
-"""`autoinstall facts` and `autoinstall plan`: what the installer would see and decide, anywhere, touching nothing."""
+"""`autoinstall plan`: what the installer would decide, for this machine or for facts of another; touches nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoinstall import cmdline
-from autoinstall.codec import from_plain, to_plain
+from autoinstall.codec import from_plain
 from autoinstall.drawing import to_text
 from autoinstall.errors import EXIT_OK, BadUsage
 from autoinstall.facts import Facts
@@ -18,13 +18,7 @@ from autoinstall.probe import live_image, probe
 from autoinstall.request import Action, request_from
 
 
-def main_facts(args: argparse.Namespace, host: Host) -> int:
-    """Print what this machine is, as JSON. What only root can read is marked as not examined."""
-    print(json.dumps(to_plain(probe(host)), indent=1))
-    return EXIT_OK
-
-
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall plan`."""
     parser.add_argument("--cmdline", required=True, metavar="WORDS", help="the kernel command line to plan for")
     parser.add_argument("--facts", type=Path, metavar="FILE", help="facts of another machine (default: this one's)")
@@ -32,7 +26,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, with the digest")
 
 
-def main_plan(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Print the plan for a line. Raises what the installer would refuse it with."""
     request = request_from(cmdline.parse(args.cmdline))
     if request.action is not Action.INSTALL:

@@ -18,6 +18,7 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 MIRROR_TIMEOUT_S = 20
 FETCH_ERROR = re.compile(r"E: Failed to fetch \S+ +([^;]*)")
 GRUB_PACKAGES = ("grub-common", "grub-pc-bin", "grub-efi-amd64-bin")
+WANTED = "/usr/share/doc/*/copyright"
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 TARGETS_FORMAT = "$(LABEL)|$(SITE)|$(COMPONENT)"
 
@@ -87,7 +88,8 @@ class Debian:
         suite, archive, sources = what
         host.run(
             "mmdebstrap", "--quiet", "--mode=root", *options,
-            *(f"--dpkgopt=path-exclude={path}" for path in UNWANTED), "--dpkgopt=force-unsafe-io",
+            *(f"--dpkgopt=path-exclude={path}" for path in UNWANTED), f"--dpkgopt=path-include={WANTED}",
+            "--dpkgopt=force-unsafe-io",
             suite, archive, *sources,
             doing=f"installing the packages of {suite}",
             how=Run(environment={"INITRD": "No"}),

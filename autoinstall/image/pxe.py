@@ -17,17 +17,15 @@ IPXE_SCRIPT, PXELINUX_MENU = "autoexec.ipxe", "pxelinux.cfg/default"
 """autoexec.ipxe is what an iPXE that was loaded from this directory looks for by itself."""
 
 
-def add_pxe_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall pxe`."""
-    parser.add_argument(
-        "image", type=Path, metavar="IMAGE", help="the directory of an image"
-    )
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="the directory of an image")
     parser.add_argument("--url", required=True, help="where DIR will be served, such as http://192.0.2.1/node")
     parser.add_argument("--cmdline", default="", metavar="WORDS", help="words that the machines boot with")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the files go")
 
 
-def main_pxe(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
     words = cmdline.render(cmdline.parse(args.cmdline))

@@ -14,9 +14,10 @@ from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, Shared, build
 from tests.vm.machine import FATAL, Event, Machine
 
-LIVE_LIMIT_S = 240
-INSTALL_LIMIT_S = 400
-NODE_LIMIT_S = 300
+LIVE_LIMIT_S = 480
+INSTALL_LIMIT_S = 480
+NODE_LIMIT_S = 480
+SSH_LIMIT_S = 120
 NOT_INSTALLED = re.compile(rf"{FATAL.pattern}|^autoinstall: result=(?!installed).*", re.MULTILINE)
 HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
 ADMIN_PASSWORD = "correct horse battery staple"
@@ -107,6 +108,8 @@ def install_from_iso(line: Line, shared: Shared) -> Installed:
             machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)
             machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
             machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+            machine.ssh.wait(SSH_LIMIT_S)
+            machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
             machine.power_off()
 
     return Installed(shared.once(f"installed-{line.firmware.value}", make), line)

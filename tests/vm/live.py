@@ -14,8 +14,8 @@ from tests.vm.hardware import Direct, Disk, Hardware
 from tests.vm.image import Image, Shared
 from tests.vm.machine import Event, Machine
 
-BOOT_LIMIT_S = 240
-INSTALL_LIMIT_S = 300
+BOOT_LIMIT_S = 480
+INSTALL_LIMIT_S = 480
 UNIT = "autoinstall.service"
 CONSOLE = "console=ttyS0 panic=30 no_timer_check"
 

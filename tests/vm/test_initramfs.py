@@ -105,7 +105,7 @@ def broken(iso: Path, copy: Path) -> Path:
         (
             "pvcreate -q {0} && vgcreate -q old {0} && lvcreate -qn old -l1 old",
             "vgchange -qan old",
-            "dmsetup ls | wc -l",
+            "ls /sys/block | grep -c ^dm- || true",
         ),
         (
             "mdadm -Cq /dev/md/old --run -l1 -n2 --metadata=1.2 {0} missing",
@@ -118,10 +118,9 @@ def broken(iso: Path, copy: Path) -> Path:
 def test_what_is_on_the_disks_stays_down_in_a_live_system(
     live: LiveSystem, tmp_path: Path, make: str, stop: str, count: str
 ) -> None:
-    disk = Disk(new_disk(tmp_path / "old.raw", GIB), serial="OLD")
+    disk = Disk(new_disk(tmp_path / "old.raw", GIB), serial="OLD", boot_index=None)
     with live.start(tmp_path, disk) as machine:
         machine.shell(f"{make.format(by_id(disk))}; udevadm settle")
         assert machine.shell(count).split()[-1] != "0", "the stack was not made"
         machine.shell(f"{stop}; udevadm trigger --action=add --subsystem-match=block; udevadm settle")
-        left = machine.shell(count).split()[-1]
-        assert left == "0" or "No devices" in left
+        assert machine.shell(count).split()[-1] == "0"
