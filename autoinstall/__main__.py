@@ -17,6 +17,7 @@ VERBS = {
     "facts": ("tell what this machine is, as JSON", "probe"),
     "plan": ("tell what an installation would do", "review"),
     "install": ("do what the kernel command line asks", "install"),
+    "rescue": ("mount the volumes of the node on this machine, read-only", "rescue"),
     "died": ("tell of a run that could not tell its end; for autoinstall-died.service", "died"),
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),

@@ -17,13 +17,16 @@ from autoinstall.layout import Layout, Space, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
-from autoinstall.sizes import mib_up
+from autoinstall.sizes import MIB, mib_up
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
 
 ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 """Kernel arguments of every boot entry: a boot that fails ends by itself, and in no unauthenticated shell."""
+
+LEAST_ESP_OF_LARGE_SECTORS = 272 * MIB
+"""65525 clusters of 4096 bytes, and FAT: fewer is not FAT32 (fatgen103)."""
 
 STACK_KINDS = frozenset({"LVM2_member", "linux_raid_member", "crypto_LUKS", "mpath_member"})
 
@@ -87,6 +90,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes, request.sizes)
     layout = place(install_id(target, facts), space)
     _refuse_small_slots(layout, facts.image)
+    _refuse_small_esp(layout)
     return Plan(
         decision=decision,
         target=target,
@@ -151,6 +155,15 @@ def _refuse_unfit(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"a node of ours is already on {describe(others[0])}: two in one machine have the same roles",
             hint=f"install onto that one ({selector_for(others[0], facts.disks)}), or remove it",
+        )
+
+
+def _refuse_small_esp(layout: Layout) -> None:
+    esp = layout.partition("EFI").size_bytes
+    if layout.sector_bytes != 512 and esp < LEAST_ESP_OF_LARGE_SECTORS:
+        raise Refused(
+            f"EFI of {mib_up(esp)} MiB is too small for FAT32 on sectors of {layout.sector_bytes} bytes",
+            hint=f"give it {mib_up(LEAST_ESP_OF_LARGE_SECTORS)} MiB: storage_vol={mib_up(LEAST_ESP_OF_LARGE_SECTORS)},EFI",
         )
 
 

@@ -89,6 +89,17 @@ def test_large_sectors_are_fine_under_uefi() -> None:
     assert _plan("storage_init", replace(VDA, sector_bytes=4096), facts=facts).layout.sector_bytes == 4096
 
 
+def test_a_small_esp_on_large_sectors_is_refused() -> None:
+    facts = replace(MACHINE, firmware=Firmware.UEFI)
+    with pytest.raises(Refused, match="too small for FAT32"):
+        _plan("storage_init storage_vol=100,EFI", replace(VDA, sector_bytes=4096), facts=facts)
+
+
+def test_what_needs_root_to_know_is_not_guessed() -> None:
+    with pytest.raises(Refused, match="reading it needs root"):
+        _plan("storage_init=/dev/vda", replace(VDA, examined=False))
+
+
 def test_a_system_that_is_not_an_image_cannot_install() -> None:
     with pytest.raises(Refused, match="does not run from an image"):
         _plan("storage_init", facts=replace(MACHINE, image=None))
