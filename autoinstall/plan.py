@@ -159,11 +159,11 @@ def _refuse_unfit(target: Disk, facts: Facts) -> None:
 
 
 def _refuse_small_esp(layout: Layout) -> None:
-    esp = layout.partition("EFI").size_bytes
+    esp, least_mib = layout.partition("EFI").size_bytes, mib_up(LEAST_ESP_OF_LARGE_SECTORS)
     if layout.sector_bytes != 512 and esp < LEAST_ESP_OF_LARGE_SECTORS:
         raise Refused(
             f"EFI of {mib_up(esp)} MiB is too small for FAT32 on sectors of {layout.sector_bytes} bytes",
-            hint=f"give it {mib_up(LEAST_ESP_OF_LARGE_SECTORS)} MiB: storage_vol={mib_up(LEAST_ESP_OF_LARGE_SECTORS)},EFI",
+            hint=f"give it {least_mib} MiB: storage_vol={least_mib},EFI",
         )
 
 
