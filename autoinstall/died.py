@@ -22,7 +22,11 @@ WAYS = {
 """Results of a service (systemd.exec(5), $SERVICE_RESULT) in words."""
 
 
-def main_died(args: argparse.Namespace, host: Host) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has no options."""
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
     """Tell the result that the run could not, and leave the machine as its line says. Run by a unit only."""
     reason = reason_from(os.environ)
     if not reason:

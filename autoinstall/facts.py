@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
 
-from autoinstall.grammar import Bus
+from autoinstall.grammar_disks import Bus
 from autoinstall.image.manifest import Manifest
 from autoinstall.sizes import for_people
 
@@ -54,6 +54,8 @@ class Disk:
     serial: str = ""
     wwn: str = ""
     model: str = ""
+    vendor: str = ""
+    rotational: bool = False
     read_only: bool = False
     removable: bool = False
     live_medium: bool = False
@@ -61,6 +63,8 @@ class Disk:
     in_use: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
     node: NodeMark | None = None
+    examined: bool = True
+    """Whether its content could be looked at, which needs root."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""The grammar of each value: text -> a typed value, or ValueError with what is wrong in a few words."""
+"""The grammar of flags, accounts and endings: text -> a typed value, or ValueError with what is wrong.
+
+That of disks and sizes stands in grammar_disks.py, that of the network in grammar_network.py.
+"""
 
 from __future__ import annotations
 
@@ -14,73 +17,6 @@ EXAMPLE_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscH
 
 YES = frozenset({"1", "yes", "true", "on"})
 NO = frozenset({"0", "no", "false", "off"})
-
-
-class Bus(Enum):
-    """How a disk is attached, in the words of the command line."""
-
-    ATA = "ata"
-    SCSI = "scsi"
-    SAS = "sas"
-    USB = "usb"
-    CCISS = "cciss"
-    VIRTIO = "virtio"
-    NVME = "nvme"
-    MMC = "mmc"
-
-
-class DiskBy(Enum):
-    """What a DISK word names its disk by."""
-
-    RULE = "the one eligible disk"
-    PATH = "path"
-    SERIAL = "serial"
-    BUS_SERIAL = "bus and serial"
-
-
-@dataclass(frozen=True)
-class DiskSelector:
-    """One DISK of storage_init. `value` is the path or the serial."""
-
-    by: DiskBy
-    value: str = ""
-    bus: Bus | None = None
-
-    @property
-    def explicit(self) -> bool:
-        """Whether it names one particular disk, so that foreign data on it may be wiped."""
-        return self.by is not DiskBy.RULE
-
-    def __str__(self) -> str:
-        if self.by is DiskBy.BUS_SERIAL and self.bus:
-            return f"{self.bus.value}:{self.value}"
-        return f"serial:{self.value}" if self.by is DiskBy.SERIAL else self.value
-
-
-class NicBy(Enum):
-    """What BOOTIF names its NIC by."""
-
-    LINK = "the first with a carrier"
-    NAME = "name"
-    MAC = "MAC address"
-
-
-@dataclass(frozen=True)
-class NicSelector:
-    """The value of BOOTIF; a MAC is lower case with colons."""
-
-    by: NicBy
-    value: str = ""
-
-    def __str__(self) -> str:
-        return self.value or "link"
-
-
-class Address(Enum):
-    """How the management NIC gets its address."""
-
-    DHCP = "dhcp"
-    OFF = "off"
 
 
 class After(Enum):
@@ -119,51 +55,6 @@ def flag(value: str | None) -> bool:
     if value in NO:
         return False
     raise ValueError(f"{value!r} is neither on (1, yes, true, on) nor off (0, no, false, off)")
-
-
-def disk(value: str | None) -> DiskSelector:
-    """One DISK; no value asks for the one eligible disk."""
-    if not value:
-        return DiskSelector(DiskBy.RULE)
-    if value.startswith("/dev/"):
-        if re.search(r"[*?\[]", value) or "/../" in value or any(c in value for c in ",;"):
-            raise ValueError(f"{value!r} must be the path of exactly one disk")
-        return DiskSelector(DiskBy.PATH, value)
-    kind, colon, name = value.partition(":")
-    if not colon or not name:
-        raise ValueError(f"{value!r} is not /dev/PATH, serial:S or BUS:SERIAL")
-    if kind == "serial":
-        return DiskSelector(DiskBy.SERIAL, name)
-    if kind not in {bus.value for bus in Bus}:
-        raise ValueError(f"{kind!r} is not a bus; there are {', '.join(bus.value for bus in Bus)}")
-    return DiskSelector(DiskBy.BUS_SERIAL, name, Bus(kind))
-
-
-def boot_interface(value: str | None) -> NicSelector:
-    """`link`, a NIC's name, a MAC, or pxelinux's hardware type and MAC."""
-    if not value:
-        raise ValueError("is empty; give link, a NIC or a MAC address")
-    if value == "link":
-        return NicSelector(NicBy.LINK)
-    mac = value.lower().replace("-", ":")
-    if re.fullmatch(r"(01:)?([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
-        return NicSelector(NicBy.MAC, mac[-17:])
-    if ":" in value or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", value):
-        raise ValueError(f"{value!r} is not link, a NIC's name or a MAC address")
-    return NicSelector(NicBy.NAME, value)
-
-
-def address(value: str | None) -> Address:
-    """`dhcp` or `off`."""
-    return Address(_one_of(value, [kind.value for kind in Address]))
-
-
-def host_name(value: str | None) -> str:
-    """A name of RFC 1123: labels of letters, digits and inner hyphens; at most 64 characters, as in Linux."""
-    label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    if not value or len(value) > 64 or not re.fullmatch(rf"{label}(\.{label})*", value):
-        raise ValueError(f"{value or ''!r} is not a host name of RFC 1123")
-    return value.lower()
 
 
 _HASHES = (
@@ -240,6 +131,13 @@ def on_failure(value: str | None) -> OnFailure:
     if colon and (action != "reboot" or not re.fullmatch(r"[0-9]{1,5}", delay)):
         raise ValueError(f"{value!r}: only reboot takes a delay, a whole number of seconds")
     return OnFailure(FailureAction(action), int(delay or 0))
+
+
+def seconds(value: str | None) -> int:
+    """A whole number of seconds, at most a day."""
+    if not value or not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 86400:
+        raise ValueError(f"{value or ''!r} is not a number of seconds from 0 to 86400")
+    return int(value)
 
 
 def _one_of(value: str | None, known: list[str]) -> str:

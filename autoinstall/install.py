@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from autoinstall import cmdline
-from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, ToolFailed
+from autoinstall.drawing import to_text
+from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, TookTooLong, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
-from autoinstall.grammar import After, FailureAction, NicBy
+from autoinstall.grammar import After, FailureAction
 from autoinstall.host import Host, Run
+from autoinstall.live import find_image
 from autoinstall.localboot import load_installed
-from autoinstall.plan import Decision, Plan, digest, make_plan, to_json, to_text
-from autoinstall.probe import addresses, probe, wait_for_carrier
+from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
+from autoinstall.probe import addresses, disks, nics, probe
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.select import fitting_nic, why_not
 from autoinstall.steps import install_steps
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
@@ -29,12 +33,17 @@ To install this machine, boot again with storage_init on the kernel command line
   storage_init BOOTIF=link autoinstall.ssh_key=ssh-ed25519:AAAA…"""
 
 
-def main_install(args: argparse.Namespace, host: Host) -> int:
-    """Do what the kernel command line asks, tell how it ended, and leave the machine as the line says."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `autoinstall install`."""
+    parser.add_argument("--cmdline", metavar="WORDS", help="do what these words ask (default: the kernel's own)")
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """Do what the line asks, tell how it ended, and leave the machine as the line says."""
     journal, told = Journal(), Memory()
     journal.ready()
     sinks: Sequence[Sink] = (told, Consoles.of_this_machine(), Port(), journal)
-    line = host.read_text(KERNEL_COMMAND_LINE)
+    line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
     result = install(line, host, sinks)
     for sink in sinks:
         sink.result(result)
@@ -60,7 +69,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
-    facts = _facts(request, host)
+    facts = _facts(request, host, find_image(host, words))
     plan = make_plan(request, facts)
     for warning in plan.warnings:
         _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
@@ -72,10 +81,20 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     return _execute(plan, host, sinks)
 
 
-def _facts(request: Request, host: Host) -> Facts:
-    if request.boot_interface and request.boot_interface.by is NicBy.LINK:
-        wait_for_carrier(host)
-    return probe(host)
+def _facts(request: Request, host: Host, image_directory: Path) -> Facts:
+    """What the machine is, once the disk and the NIC that are asked for are there, or their time is up.
+
+    Who is missing then, the plan tells, with all there are.
+    """
+    disk, nic = request.disk, request.boot_interface
+    with suppress(TookTooLong):
+        if disk:
+            there = lambda: any(not why_not(one, disk) for one in disks(host, examine=False))  # noqa: E731
+            host.wait_for(f"the disk {disk}", there, request.disk_timeout_s)
+    with suppress(TookTooLong):
+        if nic:
+            host.wait_for(f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s)
+    return probe(host, image_directory)
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from autoinstall.errors import Refused
+from autoinstall.grammar_disks import Amount, VolumeSize
 from autoinstall.sizes import GIB, MIB, align_down, align_up, for_people, mib_up
 
 ALIGNMENT_BYTES = MIB
@@ -107,18 +108,23 @@ class Layout:
         """The partition of that label."""
         return next(part for part in self.partitions if part.label == label)
 
-    def volume(self, name: str) -> Volume:
-        """The volume of that name."""
-        return next(volume for volume in self.volumes if volume.name == name)
+    def volume(self, name: str) -> Volume | None:
+        """The volume of that name; None where it is not made."""
+        return next((volume for volume in self.volumes if volume.name == name), None)
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a layout is made for."""
+    """What a layout is made for. `sizes` are asked for by name; Root is the size of each slot."""
 
     disk_bytes: int
     sector_bytes: int
     memory_bytes: int
+    sizes: tuple[VolumeSize, ...] = ()
+
+    def asked(self, name: str) -> int | Amount:
+        """What was asked for a volume."""
+        return next((size.amount for size in self.sizes if size.name == name), Amount.DEFAULT)
 
 
 def place(install_id: UUID, space: Space) -> Layout:
@@ -139,7 +145,7 @@ def smallest_disk_bytes(space: Space) -> int:
     low, high = 0, 1 << 22
     while low + 1 < high:
         middle = (low + high) // 2
-        fits = _place(UUID(int=0), Space(middle * MIB, space.sector_bytes, space.memory_bytes))
+        fits = _place(UUID(int=0), replace(space, disk_bytes=middle * MIB))
         low, high = (low, middle) if fits else (middle, high)
     return high * MIB
 
@@ -176,7 +182,7 @@ def _place(install_id: UUID, space: Space) -> Layout | None:
     position = ALIGNMENT_BYTES
     partitions = []
     for number, row in enumerate(PARTITIONS, start=1):
-        size = row.size_bytes if row.size_bytes is not None else end - position
+        size = end - position if row.size_bytes is None else _partition_bytes(row, row.size_bytes, space)
         partitions.append(_partition(install_id, row, (number, position, size)))
         position += size
     if position > end or partitions[-1].size_bytes <= LVM_METADATA_BYTES:
@@ -185,6 +191,11 @@ def _place(install_id: UUID, space: Space) -> Layout | None:
     if volumes is None:
         return None
     return Layout(install_id, space.disk_bytes, space.sector_bytes, tuple(partitions), volumes)
+
+
+def _partition_bytes(row: PartitionRow, default_bytes: int, space: Space) -> int:
+    asked = space.asked("Root" if row.filesystem == "slot" else row.label)
+    return default_bytes if isinstance(asked, Amount) else align_up(asked, ALIGNMENT_BYTES)
 
 
 def _partition(install_id: UUID, row: PartitionRow, where: tuple[int, int, int]) -> Partition:
@@ -205,14 +216,20 @@ def _partition(install_id: UUID, row: PartitionRow, where: tuple[int, int, int])
 
 def _volumes(install_id: UUID, group_bytes: int, space: Space) -> tuple[Volume, ...] | None:
     room = align_down(group_bytes - LVM_METADATA_BYTES, EXTENT_BYTES)
-    swap = align_up(swap_bytes(space), EXTENT_BYTES)
-    data = room - swap
-    if data < LEAST_DATA_BYTES:
+    swap = _volume_bytes(space.asked("Swap"), swap_bytes(space))
+    rest = room - swap
+    data = _volume_bytes(space.asked("Data"), rest)
+    if data > rest or (data and data < LEAST_DATA_BYTES) or rest < 0:
         return None
-    return (
-        _volume(install_id, "Swap", swap, "swap"),
-        _volume(install_id, "Data", data, "ext4"),
-    )
+    made = (("Swap", swap, "swap"), ("Data", data, "ext4"))
+    return tuple(_volume(install_id, name, size, filesystem) for name, size, filesystem in made if size)
+
+
+def _volume_bytes(asked: int | Amount, default_bytes: int) -> int:
+    """What a volume gets, in whole extents. The default of Data is the rest."""
+    if asked is Amount.NONE:
+        return 0
+    return align_up(default_bytes if isinstance(asked, Amount) else asked, EXTENT_BYTES)
 
 
 def _volume(install_id: UUID, name: str, size_bytes: int, filesystem: str) -> Volume:

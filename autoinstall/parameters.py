@@ -1,7 +1,7 @@
 """THE table: one row per word of the kernel command line that is ours.
 
 Parsing, help, documentation and completion come from this table; adding a parameter is adding a row. The
-grammar of each value stands in grammar.py, what the whole line means in request.py.
+grammar of each value stands in grammar*.py, what the whole line means in request.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from autoinstall import grammar
+from autoinstall import grammar, grammar_disks, grammar_network
 
 
 class Twice(Enum):
@@ -39,19 +39,42 @@ class Parameter:
 
 # fmt: off
 PARAMETERS = (
-    Parameter("storage_init", "[=DISK]; DISK = /dev/PATH | serial:S | BUS:SERIAL",
+    Parameter("storage_init", "[=DISK]; DISK = /dev/PATH | /dev/GLOB | BUS[:SERIAL] | serial:S | wwn:W | id:NAME"
+              " | path:NAME | match:CLAUSE[+CLAUSE…]",
               "install this machine onto that disk; without a value onto the one eligible fixed disk",
-              grammar.disk, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
+              grammar_disks.disk, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
               aliases=("ovirt_init",), twice=Twice.SAME_ONLY),
+    Parameter("storage_vol", "SIZE,NAME[:SIZE,NAME…]; NAME = EFI | Root | Config | Logging | Swap | Data",
+              "sizes in MiB, or with K M G T; rest (Data), none (Swap, Data)",
+              grammar_disks.volumes, "storage_vol=4G,Root:none,Swap:rest,Data", "storage_vol=4G,Rooot",
+              aliases=("ovirt_vol",), twice=Twice.SAME_ONLY),
+    Parameter("autoinstall.disk_timeout", "SECONDS",
+              "how long a named disk is waited for",
+              grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
     Parameter("BOOTIF", "link | NIC | 01-MAC | MAC",
               "the management NIC; `link` is the first one with a carrier",
-              grammar.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
-    Parameter("ip", "dhcp | off",
+              grammar_network.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
+    Parameter("autoinstall.carrier_timeout", "SECONDS",
+              "how long the management NIC is waited for",
+              grammar.seconds, "autoinstall.carrier_timeout=10", "autoinstall.carrier_timeout=-1", default="60"),
+    Parameter("ip", "dhcp | off | auto6 | dhcp6 | CLIENT:SERVER:GATEWAY:NETMASK[:HOSTNAME:NIC:…], IPv6 in brackets",
               "how the management NIC gets its address",
-              grammar.address, "ip=dhcp", "ip=yes", default="dhcp"),
+              grammar_network.address, "ip=192.0.2.7::192.0.2.1:255.255.255.0", "ip=yes", default="dhcp"),
+    Parameter("netmask", "dotted, or a number of bits",
+              "for an ip= that has none",
+              grammar_network.netmask, "netmask=255.255.255.0", "netmask=255.0.255.0"),
+    Parameter("gateway", "ADDRESS",
+              "for an ip= that has none",
+              grammar_network.ip, "gateway=192.0.2.1", "gateway=router"),
+    Parameter("dns", "ADDRESS[,ADDRESS…]",
+              "name servers",
+              grammar_network.name_servers, "dns=192.0.2.53,2001:db8::53", "dns=one.example"),
+    Parameter("ntp", "SERVER[,SERVER…] | off",
+              "time servers",
+              grammar_network.time_servers, "ntp=time.example,192.0.2.123", "ntp=a_b"),
     Parameter("hostname", "RFC 1123 name",
               "the node's name",
-              grammar.host_name, "hostname=node7.rack2.example", "hostname=under_score",
+              grammar_network.host_name, "hostname=node7.rack2.example", "hostname=under_score",
               default="node- and the last 6 digits of the management MAC"),
     Parameter("adminpw", "crypt(3) hash: yescrypt, sha512, sha256, bcrypt",
               "admin's password; it must be changed where it is first used",
@@ -85,8 +108,8 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    storage_vol ovirt_vol firstboot reinstall upgrade local_boot uninstall stateless install mem_overcommit
-    swap_encrypt ipv6 dns ntp vlan bond bond_setup network_layout netmask gateway management_server
+    firstboot reinstall upgrade local_boot uninstall stateless install mem_overcommit
+    swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
     management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
     netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key kdump_nfs
     disable_kdump keyboard tuned nfsv4_domain iscsi_install iscsi_init iscsi_name iscsi_server
@@ -94,7 +117,7 @@ NOT_YET = frozenset(
     ovirt_firstboot ovirt_standalone ovirt_stateless ovirt_overcommit ovirt_swap_encrypt
     autoinstall.wipe autoinstall.id autoinstall.installed autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
-    autoinstall.strict autoinstall.kargs autoinstall.disk_timeout autoinstall.carrier_timeout
+    autoinstall.strict autoinstall.kargs
     autoinstall.app_disks autoinstall.plan autoinstall.syslog_protocol autoinstall.force
     """.split()
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
 
+from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
 from autoinstall.grammar import After, OnFailure
@@ -16,13 +17,16 @@ from autoinstall.layout import Layout, Space, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
-from autoinstall.sizes import for_people, mib_up
+from autoinstall.sizes import MIB, mib_up
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
 
 ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 """Kernel arguments of every boot entry: a boot that fails ends by itself, and in no unauthenticated shell."""
+
+LEAST_ESP_OF_LARGE_SECTORS = 272 * MIB
+"""65525 clusters of 4096 bytes, and FAT: fewer is not FAT32 (fatgen103)."""
 
 STACK_KINDS = frozenset({"LVM2_member", "linux_raid_member", "crypto_LUKS", "mpath_member"})
 
@@ -79,11 +83,14 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
     target = select_disk(request.disk, facts.disks)
     nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
+    if not target.examined:
+        raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     decision = _decide(request, target)
     _refuse_unfit(target, facts)
-    space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes)
+    space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes, request.sizes)
     layout = place(install_id(target, facts), space)
     _refuse_small_slots(layout, facts.image)
+    _refuse_small_esp(layout)
     return Plan(
         decision=decision,
         target=target,
@@ -110,29 +117,14 @@ def install_id(target: Disk, facts: Facts) -> UUID:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """The plan as plain JSON values, without secrets."""
-    public = asdict(replace(plan, files=tuple(without_secrets(file) for file in plan.files)))
+    public: dict[str, Any] = to_plain(replace(plan, files=tuple(without_secrets(file) for file in plan.files)))
     public["image"] = {"image_id": plan.image.manifest.image_id, "version": plan.image.manifest.version}
-    made: dict[str, Any] = json.loads(json.dumps(public, default=_plain, sort_keys=True))
-    return made
+    return public
 
 
 def digest(plan: Plan) -> str:
     """SHA-256 of the plan's canonical JSON."""
     return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
-
-
-def to_text(plan: Plan) -> str:
-    """The plan for people: the disk, what is lost, what will be."""
-    lines = [f"disk   {describe(plan.target)}"]
-    lines += [f"lost   {signature}" for signature in plan.lost] or ["lost   nothing: the disk is blank"]
-    for part in plan.layout.partitions:
-        what = part.filesystem_label or part.filesystem or "-"
-        lines.append(f"{part.number:>4}   {part.label:<10} {for_people(part.size_bytes):>12}  {what}")
-    for volume in plan.layout.volumes:
-        lines.append(f"  VG   {volume.name:<10} {for_people(volume.size_bytes):>12}  {volume.filesystem}")
-    lines.append(f"image  {plan.image.manifest.version} ({plan.image.manifest.image_id[:12]}), in both slots")
-    lines.append(f"NIC    {f'{plan.nic.name} {plan.nic.mac}' if plan.nic else 'any wired one'}")
-    return "\n".join(lines)
 
 
 def _decide(request: Request, target: Disk) -> Decision:
@@ -166,6 +158,15 @@ def _refuse_unfit(target: Disk, facts: Facts) -> None:
         )
 
 
+def _refuse_small_esp(layout: Layout) -> None:
+    esp, least_mib = layout.partition("EFI").size_bytes, mib_up(LEAST_ESP_OF_LARGE_SECTORS)
+    if layout.sector_bytes != 512 and esp < LEAST_ESP_OF_LARGE_SECTORS:
+        raise Refused(
+            f"EFI of {mib_up(esp)} MiB is too small for FAT32 on sectors of {layout.sector_bytes} bytes",
+            hint=f"give it {least_mib} MiB: storage_vol={least_mib},EFI",
+        )
+
+
 def _refuse_small_slots(layout: Layout, image: LiveImage) -> None:
     needed = sum(file.size_bytes for file in image.manifest.files)
     room = layout.partition("Root-A").size_bytes
@@ -196,11 +197,3 @@ def _slots(request: Request, image: LiveImage, where: tuple[Layout, Nic | None])
         )
         for slot in ("A", "B")
     )
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoinstall import block, gpt
-from autoinstall.errors import DeviceLost, ImageInvalid
+from autoinstall.codec import to_plain
+from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, ToolMissing
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
-from autoinstall.grammar import Bus
+from autoinstall.grammar_disks import Bus
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
+from autoinstall.live import LIVE_ROOT, MEDIUM
 
 LIVE_MOUNT = Path("/run/initramfs/live")
-LIVE_IMAGE = LIVE_MOUNT / "autoinstall"
-IMAGE_ROOT = Path("/run/rootfsbase")
 SETTLE_LIMIT_S = 60
-CARRIER_LIMIT_S = 60
 
 VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
                  "md": "array", "nbd": "network", "mtdblock": "flash"}  # fmt: skip
@@ -31,23 +32,28 @@ UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCI
 SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
 
 
-def probe(host: Host) -> Facts:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`autoinstall facts` has no options."""
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """Print what this machine is, as JSON. What only root can read is marked as not examined."""
+    print(json.dumps(to_plain(probe(host)), indent=1))
+    return EXIT_OK
+
+
+def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
     """What this machine is, once udev has seen all of it. Nothing is written or activated."""
     host.run("udevadm", "settle", f"--timeout={SETTLE_LIMIT_S}", doing="waiting for devices", how=Run(accept=(0, 1)))
     return Facts(
         firmware=Firmware.UEFI if Path("/sys/firmware/efi").exists() else Firmware.BIOS,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         product_uuid=_text("/sys/class/dmi/id/product_uuid"),
-        disks=_disks(host),
+        disks=disks(host, examine=os.geteuid() == 0),
         nics=nics(),
-        image=live_image(LIVE_IMAGE),
+        image=live_image(image_directory),
         shadow=_shadow(),
     )
-
-
-def wait_for_carrier(host: Host) -> None:
-    """Bring wired NICs' links to light: return when one has a carrier, or after CARRIER_LIMIT_S seconds."""
-    host.wait_for("a wired NIC with a carrier", lambda: any(nic.carrier for nic in nics()), CARRIER_LIMIT_S)
 
 
 def nics() -> tuple[Nic, ...]:
@@ -86,35 +92,58 @@ def live_image(directory: Path) -> LiveImage | None:
     return LiveImage(str(directory), parse_manifest(data))
 
 
-def _disks(host: Host) -> tuple[Disk, ...]:
-    import pyudev
-
-    devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
+def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
+    """Every block device that is no partition; what is on each only where `examine`, which needs root."""
+    pyudev = _pyudev()
     uses = _Uses()
-    return tuple(_disk(host, device, uses) for device in sorted(devices, key=lambda d: str(d.sys_name)))
+    devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
+    found = [_disk(device, uses) for device in sorted(devices, key=lambda device: str(device.sys_name))]
+    return tuple(_examined(host, disk) for disk in found) if examine else tuple(found)
 
 
-def _disk(host: Host, device: Any, uses: _Uses) -> Disk:
+def _pyudev() -> Any:
+    try:
+        import pyudev
+    except ImportError as error:
+        raise ToolMissing(
+            "reading the machine's disks: the Python module pyudev is not installed",
+            hint="apt-get install python3-pyudev, and run this with Debian's /usr/bin/python3",
+        ) from error
+    return pyudev
+
+
+def _disk(device: Any, uses: _Uses) -> Disk:
     path, sys_path = str(device.device_node), Path(device.sys_path)
-    size, sector = _number(sys_path / "size") * 512, _number(sys_path / "queue/logical_block_size")
-    kind = _kind(str(device.sys_name))
-    readable = kind == "disk" and size > 0
+    told = device.properties
     return Disk(
         path=path,
-        kind=kind,
-        size_bytes=size,
-        sector_bytes=sector,
+        kind=_kind(str(device.sys_name)),
+        size_bytes=_number(sys_path / "size") * 512,
+        sector_bytes=_number(sys_path / "queue/logical_block_size"),
         bus=_bus(device),
         serial=_serial(device, sys_path),
-        wwn=device.properties.get("ID_WWN_WITH_EXTENSION") or device.properties.get("ID_WWN") or "",
-        model=(device.properties.get("ID_MODEL") or "").replace("_", " "),
+        wwn=told.get("ID_WWN_WITH_EXTENSION") or told.get("ID_WWN") or "",
+        model=(told.get("ID_MODEL") or "").replace("_", " "),
+        vendor=(told.get("ID_VENDOR") or "").replace("_", " "),
+        rotational=_text(sys_path / "queue/rotational") == "1",
         read_only=_text(sys_path / "ro") == "1",
         removable=_text(sys_path / "removable") == "1",
         live_medium=uses.is_live_medium(path),
         links=tuple(sorted(str(link) for link in device.device_links)),
         in_use=tuple(uses.of(sys_path)),
-        signatures=_signatures(host, path, sys_path) if readable else (),
-        node=_node_mark(path, size, sector) if readable else None,
+        examined=False,
+    )
+
+
+def _examined(host: Host, disk: Disk) -> Disk:
+    """The disk with what is on it. Only what can be a target is read: no optical medium, no loop device."""
+    if disk.kind != "disk" or disk.size_bytes == 0:
+        return replace(disk, examined=True)
+    return replace(
+        disk,
+        signatures=_signatures(host, disk.path, block.SYS_BLOCK / disk.name),
+        node=_node_mark(disk.path, disk.size_bytes, disk.sector_bytes),
+        examined=True,
     )
 
 
@@ -210,7 +239,7 @@ def _mounted_devices() -> Sequence[tuple[str, str]]:
 def _shadow() -> dict[str, str]:
     """The lines of the image's own shadow file, by user: the live system's may have been changed since."""
     try:
-        text = (IMAGE_ROOT / "etc/shadow").read_text()
+        text = (LIVE_ROOT / "etc/shadow").read_text()
     except OSError:
         return {}
     return {line.partition(":")[0]: line for line in text.splitlines() if line}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from autoinstall import grammar
 from autoinstall.cmdline import Word
 from autoinstall.errors import BadWords
+from autoinstall.grammar_disks import DiskSelector, VolumeSize
+from autoinstall.grammar_network import Address, AddressBy, NicBy, NicSelector
 from autoinstall.parameters import (
     NOT_YET,
     PARAMETERS,
@@ -21,6 +23,8 @@ from autoinstall.parameters import (
     is_kept,
     row_of,
 )
+
+DHCP = Address(AddressBy.DHCP)
 
 
 class Action(Enum):
@@ -36,10 +40,15 @@ class Request:
     """What is asked. Optional fields are None where the line does not say; defaults are the plan's."""
 
     action: Action
-    disk: grammar.DiskSelector | None = None
-    boot_interface: grammar.NicSelector | None = None
-    address: grammar.Address | None = None
+    disk: DiskSelector | None = None
+    sizes: tuple[VolumeSize, ...] = ()
+    disk_timeout_s: int = 60
+    boot_interface: NicSelector | None = None
+    carrier_timeout_s: int = 60
+    address: Address = DHCP
     host_name: str | None = None
+    name_servers: tuple[str, ...] = ()
+    time_servers: tuple[str, ...] | None = None
     admin_password_hash: str | None = None
     ssh_keys: tuple[str, ...] = ()
     ssh_passwords: bool = False
@@ -55,15 +64,21 @@ def request_from(words: Sequence[Word]) -> Request:
     reader = _Reader(words)
     get = reader.values.get
     storage = get("storage_init")
+    address = _address(reader)
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
     action = Action.INSTALL if storage else Action.NONE
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
-        boot_interface=get("BOOTIF"),
-        address=get("ip"),
-        host_name=get("hostname"),
+        sizes=get("storage_vol", ()),
+        disk_timeout_s=get("autoinstall.disk_timeout", 60),
+        boot_interface=get("BOOTIF") or (NicSelector(NicBy.NAME, address.nic) if address.nic else None),
+        carrier_timeout_s=get("autoinstall.carrier_timeout", 60),
+        address=address,
+        host_name=get("hostname") or address.host_name or None,
+        name_servers=(*get("dns", ()), *address.dns),
+        time_servers=get("ntp"),
         admin_password_hash=get("adminpw"),
         ssh_keys=tuple(get("autoinstall.ssh_key", ())),
         ssh_passwords=get("ssh_pwauth", False),
@@ -94,6 +109,27 @@ def redacted(words: Sequence[Word]) -> str:
         secret = row is not None and row.secret and word.value is not None
         shown.append(Word(word.name, "***") if secret else word)
     return " ".join(str(word) for word in shown)
+
+
+def _address(reader: _Reader) -> Address:
+    """The value of ip, completed by netmask and gateway; what does not fit together becomes a problem."""
+    address: Address = reader.values.get("ip", DHCP)
+    prefix_bits, gateway = reader.values.get("netmask"), reader.values.get("gateway")
+    if address.by is not AddressBy.STATIC:
+        if prefix_bits is not None or gateway is not None:
+            reader.problems.append("netmask and gateway belong to an address: ip=ADDRESS")
+        return address
+    address = replace(
+        address,
+        prefix_bits=address.prefix_bits if address.prefix_bits is not None else prefix_bits,
+        gateway=address.gateway or gateway,
+    )
+    assert address.client is not None
+    if address.prefix_bits is None or address.prefix_bits > address.client.max_prefixlen:
+        reader.problems.append(f"ip: {address.client} needs a netmask: ip={address.client}::GATEWAY:NETMASK")
+    elif address.gateway and address.gateway.version != address.client.version:
+        reader.problems.append(f"gateway: {address.gateway} and {address.client} are of different families")
+    return address
 
 
 class _Reader:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Nic
-from autoinstall.grammar import DiskBy, DiskSelector, NicBy, NicSelector
+from autoinstall.grammar_disks import Clause, DiskBy, DiskSelector, Key
+from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.sizes import for_people
 
 FIXED_DISK_KINDS = ("disk",)
@@ -18,16 +20,31 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
     Raises Refused where none or several fit, with one line per disk of the machine: accepted, or the first
     clause that ruled it out; and with a ready word for each disk that could be meant.
     """
-    reasons = {disk.path: ineligible(disk, selector) or _unlike(disk, selector) for disk in disks}
+    reasons = {disk.path: why_not(disk, selector) for disk in disks}
     chosen = [disk for disk in disks if not reasons[disk.path]]
     if len(chosen) == 1:
         return chosen[0]
     table = [f"  {describe(disk)}: {reasons[disk.path] or 'fits'}" for disk in disks]
-    named = f"storage_init={selector}" if selector.explicit else "storage_init without a value"
+    named = f"storage_init={selector}" if str(selector) else "storage_init without a value"
     if not chosen:
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),
                       hint=_offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
     raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=_offer(chosen))
+
+
+def fitting_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic | None:
+    """The first NIC that fits; of wireless ones none is taken for having a link."""
+    fits: Callable[[Nic], bool] = {
+        NicBy.LINK: lambda nic: nic.carrier and nic.wired,
+        NicBy.NAME: lambda nic: nic.name == selector.value,
+        NicBy.MAC: lambda nic: nic.mac == selector.value,
+    }[selector.by]
+    return next((nic for nic in nics if fits(nic)), None)
+
+
+def why_not(disk: Disk, selector: DiskSelector) -> str:
+    """The first clause that rules a disk out; empty where it fits."""
+    return ineligible(disk, selector) or _unlike(disk, selector)
 
 
 def ineligible(disk: Disk, selector: DiskSelector) -> str:
@@ -59,27 +76,74 @@ def describe(disk: Disk) -> str:
 
 def select_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic:
     """The NIC that `selector` names. Raises Refused with the NICs there are."""
-    fits: Callable[[Nic], bool] = {
-        NicBy.LINK: lambda nic: nic.carrier and nic.wired,
-        NicBy.NAME: lambda nic: nic.name == selector.value,
-        NicBy.MAC: lambda nic: nic.mac == selector.value,
-    }[selector.by]
-    for nic in nics:
-        if fits(nic):
-            return nic
+    nic = fitting_nic(selector, nics)
+    if nic:
+        return nic
     there = [f"  {nic.name} {nic.mac} {'carrier' if nic.carrier else 'no carrier'}" for nic in nics]
     raise Refused(f"BOOTIF={selector} fits no NIC of this machine", *(there or ["  it has no NIC at all"]),
                   hint="name one of them, or BOOTIF=link with a cable plugged in")  # fmt: skip
 
 
 def _unlike(disk: Disk, selector: DiskSelector) -> str:
-    if selector.by is DiskBy.PATH and selector.value not in (disk.path, *disk.links):
-        return f"it is not {selector.value}"
+    """Why a disk is not the one that is meant; empty where it is."""
     if selector.bus is not None and disk.bus is not selector.bus:
         return f"it is on {disk.bus.value if disk.bus else 'an unknown bus'}, not on {selector.bus.value}"
-    if selector.by in (DiskBy.SERIAL, DiskBy.BUS_SERIAL) and disk.serial != selector.value:
-        return f"its serial is {disk.serial or 'unknown'}, not {selector.value}"
-    return ""
+    return _UNLIKE[selector.by](disk, selector)
+
+
+def _not_among(names: Sequence[str], wanted: str) -> str:
+    return "" if wanted in names else f"it is not {wanted}"
+
+
+def _fits_no_name(disk: Disk, selector: DiskSelector) -> str:
+    fits = any(fnmatchcase(name, selector.value) for name in (disk.path, *disk.links))
+    return "" if fits else f"no name of it fits {selector.value}"
+
+
+def _other(what: str, there: str, wanted: str) -> str:
+    return "" if there == wanted else f"its {what} is {there or 'unknown'}, not {wanted}"
+
+
+def _failed_clause(disk: Disk, selector: DiskSelector) -> str:
+    return next((f"{clause.text} does not hold" for clause in selector.clauses if not _holds(clause, disk)), "")
+
+
+def _holds(clause: Clause, disk: Disk) -> bool:
+    if clause.key is Key.SIZE:
+        fits = clause.least_bytes <= disk.size_bytes <= (clause.most_bytes or disk.size_bytes)
+        return fits is not clause.negated
+    fits = any(fnmatchcase(text, clause.pattern) for text in _TEXTS[clause.key](disk))
+    return fits is not clause.negated
+
+
+def _yes_or_no(flag: bool) -> tuple[str, ...]:
+    return ("1", "yes", "true", "on") if flag else ("0", "no", "false", "off")
+
+
+_UNLIKE: Mapping[DiskBy, Callable[[Disk, DiskSelector], str]] = {
+    DiskBy.RULE: lambda disk, selector: "",
+    DiskBy.BUS: lambda disk, selector: "",
+    DiskBy.PATH: lambda disk, selector: _not_among((disk.path, *disk.links), selector.value),
+    DiskBy.ID: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-id/{selector.value}"),
+    DiskBy.BY_PATH: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-path/{selector.value}"),
+    DiskBy.GLOB: _fits_no_name,
+    DiskBy.SERIAL: lambda disk, selector: _other("serial", disk.serial, selector.value),
+    DiskBy.BUS_SERIAL: lambda disk, selector: _other("serial", disk.serial, selector.value),
+    DiskBy.WWN: lambda disk, selector: _other("WWN", disk.wwn, selector.value),
+    DiskBy.MATCH: _failed_clause,
+}
+_TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
+    Key.MODEL: lambda disk: (disk.model,),
+    Key.VENDOR: lambda disk: (disk.vendor,),
+    Key.SERIAL: lambda disk: (disk.serial,),
+    Key.WWN: lambda disk: (disk.wwn,),
+    Key.BUS: lambda disk: (disk.bus.value if disk.bus else "",),
+    Key.PATH: lambda disk: (disk.path, *disk.links),
+    Key.NAME: lambda disk: (disk.name,),
+    Key.ROTATIONAL: lambda disk: _yes_or_no(disk.rotational),
+    Key.REMOVABLE: lambda disk: _yes_or_no(disk.removable),
+    Key.SECTOR_SIZE: lambda disk: (str(disk.sector_bytes),),
+}
 
 
 def _offer(disks: Sequence[Disk]) -> str:

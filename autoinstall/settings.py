@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from autoinstall.facts import Nic
-from autoinstall.grammar import Address
+from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import Layout
 from autoinstall.request import Request
 
@@ -75,12 +75,13 @@ def without_secrets(file: NodeFile) -> NodeFile:
 
 
 def _fstab(layout: Layout) -> str:
-    swap, data = layout.volume("Swap"), layout.volume("Data")
     options = "nofail,x-systemd.device-timeout=60s"
-    return (
-        f"UUID={swap.filesystem_uuid} none swap {options} 0 0\n"
-        f"UUID={data.filesystem_uuid} /data ext4 {options},nodev,nosuid 0 2\n"
-    )
+    lines = []
+    if swap := layout.volume("Swap"):
+        lines.append(f"UUID={swap.filesystem_uuid} none swap {options} 0 0\n")
+    if data := layout.volume("Data"):
+        lines.append(f"UUID={data.filesystem_uuid} /data ext4 {options},nodev,nosuid 0 2\n")
+    return "".join(lines)
 
 
 def _sshd(request: Request) -> str:
@@ -97,13 +98,36 @@ def _sudoers(request: Request) -> str:
     return f"admin ALL=(ALL:ALL) {tag}ALL\n"
 
 
+ADDRESS_LINES = {
+    AddressBy.DHCP: ["DHCP=ipv4"],
+    AddressBy.DHCP6: ["DHCP=ipv6"],
+    AddressBy.AUTO6: ["DHCP=no", "IPv6AcceptRA=yes"],
+    AddressBy.STATIC: ["DHCP=no"],
+}
+
+
 def _network(request: Request, nic: Nic | None) -> list[NodeFile]:
     """DHCP is asked by the MAC, in the live system and on the node alike: both get the same lease."""
-    if request.address is Address.OFF:
-        return []
-    match = f"MACAddress={nic.mac}" if nic else "Type=ether\nKind=!*"
-    text = f"[Match]\n{match}\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=yes\n"
-    return [NodeFile("/etc/systemd/network/10-management.network", text)]
+    files = []
+    if request.time_servers is not None:
+        text = f"[Time]\nNTP={' '.join(request.time_servers)}\n"
+        text += "" if request.time_servers else "FallbackNTP=\n"
+        files.append(NodeFile("/etc/systemd/timesyncd.conf.d/10-autoinstall.conf", text))
+    if request.address.by is not AddressBy.OFF:
+        files.append(NodeFile("/etc/systemd/network/10-management.network", network_file(request, nic)))
+    return files
+
+
+def network_file(request: Request, nic: Nic | None) -> str:
+    """The management NIC for systemd.network(5)."""
+    address = request.address
+    lines = ["[Match]", *([f"MACAddress={nic.mac}"] if nic else ["Type=ether", "Kind=!*"])]
+    lines += ["", "[Network]", *ADDRESS_LINES[address.by]]
+    if address.by is AddressBy.STATIC:
+        lines.append(f"Address={address.client}/{address.prefix_bits}")
+        lines += [f"Gateway={address.gateway}"] if address.gateway else []
+    lines += [f"DNS={server}" for server in request.name_servers]
+    return "\n".join([*lines, "", "[DHCPv4]", "ClientIdentifier=mac", "UseHostname=yes", ""])
 
 
 def _hosts(host_name: str) -> str:

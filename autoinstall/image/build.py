@@ -28,14 +28,14 @@ OUTPUT_MIB = 320
 NEEDS_MIB = {"base": 1000, "grub": 300, "python": 20, "initramfs": 600, "image": 800}
 
 
-def add_build_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall build`."""
     parser.add_argument("--recipe", default="vm", metavar="FILE|NAME", help="a file, or one that is shipped (vm)")
     parser.add_argument("--cmdline", default="", metavar="WORDS", help="words that the ISO's menu boots with")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the image goes")
 
 
-def main_build(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Builds what `args` ask for. Progress goes to stderr, and the table of what was made to stdout."""
     recipe = read_recipe(args.recipe)
     _require_tools()

@@ -72,7 +72,7 @@ class Health:
         }
 
 
-def add_health_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall health`."""
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -82,7 +82,7 @@ def add_health_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main_health(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Check and tell. Exit code 0: healthy, 4: degraded. Raises CannotHere where this is no node."""
     health = check_node(host)
     if args.tell:

@@ -10,7 +10,7 @@ from autoinstall.node.state import booted_slot, change_slot_state
 from autoinstall.slots import SlotState, mark_good, rearm
 
 
-def add_mark_good_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall mark-good`."""
     parser.add_argument(
         "--rearm",
@@ -19,7 +19,7 @@ def add_mark_good_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main_mark_good(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Mark the booted slot good, or re-arm. Raises CannotHere where this is no node, StateUnreadable."""
     slot = booted_slot(host)
 

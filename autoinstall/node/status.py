@@ -56,12 +56,12 @@ class SlotStatus:
         return f"slot {self.slot}  {ROLES[self.primary]:<10} {what}  {state}{'  booted' if self.booted else ''}"
 
 
-def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall status`."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def main_status(args: argparse.Namespace, host: Host) -> int:
+def main(args: argparse.Namespace, host: Host) -> int:
     """Print the status. Raises CannotHere where this is no node, StateUnreadable where its ESP cannot be read."""
     booted, state = booted_slot(host), slot_state(host)
     slots = [_slot_status(slot, state, host) for slot in Slot]

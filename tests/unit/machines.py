@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoinstall.cmdline import parse
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic
-from autoinstall.grammar import Bus
+from autoinstall.grammar_disks import Bus
 from autoinstall.image.manifest import ImageFile, Manifest
 from autoinstall.request import Request, request_from
 from autoinstall.sizes import GIB, MIB

@@ -87,7 +87,7 @@ def test_a_missing_tool_is_named_with_its_package(
     monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else f"/usr/bin/{name}")
     args = argparse.Namespace(recipe="vm", cmdline="", output=tmp_path / "out")
     with pytest.raises(ToolMissing, match=f"the program {tool} is not installed") as caught:
-        build.main_build(args, Recorded())
+        build.main(args, Recorded())
     assert caught.value.hint == f"apt-get install {package}"
     assert not args.output.exists()
 

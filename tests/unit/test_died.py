@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall import died
-from autoinstall.died import main_died, reason_from
+from autoinstall.died import main, reason_from
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.report.events import Result
 
@@ -90,7 +90,7 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Sink:
 )
 def test_everybody_hears_and_the_line_is_followed(sink: Sink, line: str, ran: list[str]) -> None:
     host = Recording(line)
-    assert main_died(argparse.Namespace(), host) == 0
+    assert main(argparse.Namespace(), host) == 0
     assert host.ran == ran
     assert [result.ending.value for result in sink.heard] == ["failed"] * 3
 
@@ -98,5 +98,5 @@ def test_everybody_hears_and_the_line_is_followed(sink: Sink, line: str, ran: li
 def test_a_run_that_told_itself_is_not_told_again(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "4"})
     host = Recording("autoinstall.on_failure=poweroff")
-    assert main_died(argparse.Namespace(), host) == 0
+    assert main(argparse.Namespace(), host) == 0
     assert (host.ran, sink.heard) == ([], [])

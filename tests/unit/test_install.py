@@ -37,10 +37,10 @@ def test_a_wrong_line_is_refused_with_every_reason_before_anything_is_read() -> 
 
 
 def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(host: Host) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("impossible")
 
-    monkeypatch.setattr(story, "probe", broken)
+    monkeypatch.setattr(story, "_facts", broken)
     result = story.install("storage_init", Host(), [Paper()])
     assert (result.ending, result.exit_code) == (Ending.FAILED, 70)
     assert "RuntimeError: impossible" in result.reasons[0]

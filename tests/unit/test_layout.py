@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autoinstall import gpt
 from autoinstall.errors import Refused
+from autoinstall.grammar_disks import volumes
 from autoinstall.layout import (
     ALIGNMENT_BYTES,
     EXTENT_BYTES,
@@ -98,6 +99,31 @@ def test_both_halves_of_the_table_read_back_as_the_layout(space: Space) -> None:
             assert entry.partition_uuid == part.partition_uuid
             assert entry.first_lba * space.sector_bytes == part.start_bytes
             assert (entry.last_lba + 1) * space.sector_bytes == part.end_bytes
+
+
+def _sized(text: str, disk_bytes: int = 64 * GIB) -> Layout:
+    return place(ID, Space(disk_bytes, 512, 2 * GIB, volumes(text)))
+
+
+def test_asked_sizes_are_had_to_the_byte() -> None:
+    layout = _sized("300,EFI:3G,Root:100,Config:1G,Logging:1000,Swap:5G,Data")
+    sizes = {part.label: part.size_bytes for part in layout.partitions}
+    assert sizes["EFI"] == 300 * MIB
+    assert sizes["Root-A"] == sizes["Root-B"] == 3 * GIB
+    assert sizes["Config"] == 100 * MIB
+    assert sizes["Logging"] == GIB
+    assert {volume.name: volume.size_bytes for volume in layout.volumes} == {"Swap": 1000 * MIB, "Data": 5 * GIB}
+
+
+def test_volumes_that_are_not_wanted_are_not_made() -> None:
+    assert [volume.name for volume in _sized("none,Swap").volumes] == ["Data"]
+    assert _sized("none,Swap:0,Data").volumes == ()
+
+
+@pytest.mark.parametrize("text", ["100G,Data", "60G,Swap", "40G,Root"])
+def test_sizes_that_do_not_fit_are_refused_with_the_missing_mib(text: str) -> None:
+    with pytest.raises(Refused, match=r"MiB more"):
+        _sized(text)
 
 
 def test_our_table_is_recognised_and_sector_0_tells_whether_it_is_finished() -> None:

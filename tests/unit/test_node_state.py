@@ -11,7 +11,7 @@ import pytest
 
 from autoinstall.errors import CannotHere, StateUnreadable
 from autoinstall.node import state
-from autoinstall.node.markgood import main_mark_good
+from autoinstall.node.markgood import main
 from autoinstall.node.state import change_slot_state, partitions, slot_state, write_state
 from autoinstall.slots import Slot, SlotState, fresh, mark_good, parse_env, render_env
 from tests.unit.node_machine import Node, esp, node
@@ -31,14 +31,14 @@ def test_where_no_slot_is_mounted_there_are_no_partitions(node: Node) -> None:
 
 
 def test_mark_good_marks_the_booted_slot_in_both_copies(node: Node, esp: Path) -> None:
-    assert main_mark_good(argparse.Namespace(rearm=False), node) == 0
+    assert main(argparse.Namespace(rearm=False), node) == 0
     for copy in state.STATE_COPIES:
         assert parse_env((esp / copy).read_bytes()) == mark_good(fresh(), Slot.A)
 
 
 def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:
     write_state(esp, SlotState(Slot.A, 1, True, 0, False))
-    assert main_mark_good(argparse.Namespace(rearm=True), node) == 0
+    assert main(argparse.Namespace(rearm=True), node) == 0
     assert slot_state(node) == SlotState(Slot.A, 3, True, 0, False)
 
 
@@ -51,7 +51,7 @@ def test_a_state_that_needs_no_change_is_not_written(node: Node, esp: Path) -> N
 def test_a_live_system_cannot_be_marked_good(node: Node, esp: Path) -> None:
     (node.root / "run/slot-name").write_text("\n")
     with pytest.raises(CannotHere):
-        main_mark_good(argparse.Namespace(rearm=False), node)
+        main(argparse.Namespace(rearm=False), node)
 
 
 def test_the_second_copy_is_written_first_and_in_place(esp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from autoinstall.drawing import to_text
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature
 from autoinstall.image.manifest import ImageFile
-from autoinstall.plan import Decision, Plan, digest, make_plan, to_json, to_text
+from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
 from autoinstall.sizes import GIB, MIB
 from tests.unit.machines import HASH, MACHINE, MANIFEST, SR0, VDA, VDB, asked
 
@@ -86,6 +87,17 @@ def test_a_finished_node_stays_and_an_unfinished_one_is_started_over(finished: b
 def test_large_sectors_are_fine_under_uefi() -> None:
     facts = replace(MACHINE, firmware=Firmware.UEFI)
     assert _plan("storage_init", replace(VDA, sector_bytes=4096), facts=facts).layout.sector_bytes == 4096
+
+
+def test_a_small_esp_on_large_sectors_is_refused() -> None:
+    facts = replace(MACHINE, firmware=Firmware.UEFI)
+    with pytest.raises(Refused, match="too small for FAT32"):
+        _plan("storage_init storage_vol=100,EFI", replace(VDA, sector_bytes=4096), facts=facts)
+
+
+def test_what_needs_root_to_know_is_not_guessed() -> None:
+    with pytest.raises(Refused, match="reading it needs root"):
+        _plan("storage_init=/dev/vda", replace(VDA, examined=False))
 
 
 def test_a_system_that_is_not_an_image_cannot_install() -> None:

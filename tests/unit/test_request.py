@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords
-from autoinstall.grammar import After, Bus, DiskBy, DiskSelector, FailureAction, NicBy, NicSelector, OnFailure
+from autoinstall.grammar import After, FailureAction, OnFailure
+from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
+from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.parameters import PARAMETERS
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
 from tests.unit.machines import HASH, asked
@@ -56,7 +58,21 @@ REFUSED = [
     ("autoinstall.aftr=reboot", "did you mean autoinstall.after"),
     ("autoinstall.frobnicate=1", "there is no such word"),
     ("storage_init=/dev/sda storage_init=/dev/sdb", "more than once, with different values"),
-    ("storage_init=/dev/sd*", "exactly one disk"),
+    ("storage_init=/dev/../etc", "leaves /dev"),
+    ("storage_init=usb:ALL", "exactly one disk"),
+    ("storage_init=serial:", "names nothing"),
+    ("storage_init=match:size~3", "not KEY=VALUE"),
+    ("storage_init=match:model<3", "only size can be compared"),
+    ("storage_vol=1G", "not SIZE,NAME"),
+    ("storage_vol=16,Config", "needs 32 MiB or more"),
+    ("storage_vol=none,Root", "only Swap and Data"),
+    ("storage_vol=rest,Swap", "only Data"),
+    ("storage_vol=1G,Data:2G,data", "given twice"),
+    ("ip=192.0.2.7", "needs a netmask"),
+    ("ip=192.0.2.7:::255.0.255.0", "not a netmask"),
+    ("ip=192.0.2.7::192.0.2.1:24:::dhcp", "contradict"),
+    ("ip=[2001:db8::7]::192.0.2.1:64", "different families"),
+    ("ip=dhcp gateway=192.0.2.1", "belong to an address"),
     ("storage_init=/dev/sda,/dev/sdb", "exactly one disk"),
     ("storage_init upgrade", "upgrade: this version of autoinstall cannot do that yet"),
     ("storage_init autoinstall.stateless", "cannot do that yet"),

@@ -8,7 +8,8 @@ import pytest
 
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Nic
-from autoinstall.grammar import boot_interface, disk
+from autoinstall.grammar_disks import disk
+from autoinstall.grammar_network import boot_interface
 from autoinstall.select import select_disk, select_nic, selector_for
 from tests.unit.machines import NIC, SR0, VDA, VDB
 

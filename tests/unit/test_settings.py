@@ -45,6 +45,31 @@ def test_the_management_nic_is_matched_by_its_mac() -> None:
     assert "/etc/systemd/network/10-management.network" not in _files("ip=off")
 
 
+def _network(words: str) -> str:
+    return _files(words)["/etc/systemd/network/10-management.network"].text
+
+
+def test_a_static_address_has_its_gateway_and_name_servers() -> None:
+    text = _network("BOOTIF=link ip=192.0.2.7::192.0.2.1:255.255.255.0 dns=192.0.2.53,2001:db8::53")
+    for line in ("DHCP=no", "Address=192.0.2.7/24", "Gateway=192.0.2.1", "DNS=192.0.2.53", "DNS=2001:db8::53"):
+        assert f"{line}\n" in text
+
+
+def test_the_anaconda_form_means_the_same() -> None:
+    assert _network("ip=192.0.2.7 netmask=255.255.255.0 gateway=192.0.2.1") == _network("ip=192.0.2.7::192.0.2.1:24")
+
+
+def test_time_servers_are_timesyncds_and_off_takes_its_own_away() -> None:
+    path = "/etc/systemd/timesyncd.conf.d/10-autoinstall.conf"
+    assert _files("ntp=time.example,192.0.2.123")[path].text == "[Time]\nNTP=time.example 192.0.2.123\n"
+    assert "FallbackNTP=\n" in _files("ntp=off")[path].text
+    assert path not in _files("")
+
+
+def test_no_swap_and_no_data_are_not_in_fstab() -> None:
+    assert _files("storage_vol=none,Swap:none,Data")["/etc/fstab"].text == ""
+
+
 def test_a_given_host_name_is_the_nodes_and_no_name_leaves_it_to_dhcp() -> None:
     assert _files("hostname=n1.example")["/etc/hostname"].text == "n1.example\n"
     assert "127.0.1.1 n1.example n1\n" in _files("hostname=n1.example")["/etc/hosts"].text

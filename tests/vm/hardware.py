@@ -51,6 +51,7 @@ class Disk:
     write_log: Path | None = None
     faults: Path | None = None
     on_error: OnError = OnError.REPORT
+    sector_bytes: int = 512
 
     @property
     def id(self) -> str:
@@ -98,6 +99,8 @@ class Disk:
         }
         if self.boot_index is not None:
             device["bootindex"] = self.boot_index
+        if self.sector_bytes != 512:
+            device |= {"logical_block_size": self.sector_bytes, "physical_block_size": self.sector_bytes}
         if self.bus in (Bus.VIRTIO, Bus.SCSI):
             device |= {"werror": self.on_error.value, "rerror": self.on_error.value}
         return device
@@ -114,7 +117,11 @@ class Direct:
 
 @dataclass(frozen=True)
 class Hardware:
-    """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save."""
+    """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save.
+
+    `netboot`: a directory that the machine's NIC boots from, over TFTP; then, and only then, the machine reaches
+    this host's loopback, as 10.0.2.2.
+    """
 
     firmware: Firmware = Firmware.BIOS
     disks: tuple[Disk, ...] = ()
@@ -125,6 +132,7 @@ class Hardware:
     incoming: bool = False
     uuid: str = "9c0de0a7-0000-4000-8000-00000000a001"
     mac: str = "52:54:00:a0:00:01"
+    netboot: Path | None = None
     more: tuple[str, ...] = ()
 
 
@@ -148,8 +156,7 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     ]
     words += ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(hardware.memory_mib)]
     words += ["-uuid", hardware.uuid, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
-    words += ["-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
-    words += ["-device", f"virtio-net-pci,netdev=net0,mac={hardware.mac},romfile="]
+    words += _network(hardware, ssh_port)
     words += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "ahci,id=ahci0"]
     if not hardware.reboots:
         words.append("-no-reboot")
@@ -168,6 +175,19 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     if hardware.incoming:
         words += ["-incoming", "defer"]
     return [*words, *hardware.more]
+
+
+def _network(hardware: Hardware, ssh_port: int) -> list[str]:
+    backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"
+    nic = f"virtio-net-pci,netdev=net0,mac={hardware.mac}"
+    if hardware.netboot:
+        return [
+            "-netdev",
+            f"{backend},tftp={hardware.netboot},bootfile=autoexec.ipxe",
+            "-device",
+            f"{nic},bootindex=8",
+        ]
+    return ["-netdev", f"{backend},restrict=on", "-device", f"{nic},romfile="]
 
 
 def _cdrom(path: Path) -> dict[str, object]:

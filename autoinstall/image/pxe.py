@@ -1,0 +1,73 @@
+"""`autoinstall pxe`: an image as a directory that a PXE server hands out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from autoinstall import cmdline
+from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
+from autoinstall.host import Host
+from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
+
+KERNEL_WORDS = "rd.live.image rd.neednet=1 rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
+IPXE_SCRIPT, PXELINUX_MENU = "autoexec.ipxe", "pxelinux.cfg/default"
+"""autoexec.ipxe is what an iPXE that was loaded from this directory looks for by itself."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `autoinstall pxe`."""
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="the directory of an image")
+    parser.add_argument("--url", required=True, help="where DIR will be served, such as http://192.0.2.1/node")
+    parser.add_argument("--cmdline", default="", metavar="WORDS", help="words that the machines boot with")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the files go")
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
+    url = checked_url(args.url)
+    words = cmdline.render(cmdline.parse(args.cmdline))
+    try:
+        parse_manifest((args.image / MANIFEST_NAME).read_bytes())
+        args.output.mkdir(parents=True, exist_ok=True)
+        for name in (*FILE_NAMES, MANIFEST_NAME):
+            shutil.copyfile(args.image / name, args.output / name)
+    except OSError as error:
+        raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error
+    (args.output / IPXE_SCRIPT).write_text(ipxe_script(url, words))
+    menu = args.output / PXELINUX_MENU
+    menu.parent.mkdir(exist_ok=True)
+    menu.write_text(pxelinux_menu(url, words))
+    print(f"serve {args.output} at {url}; boot {url}/{IPXE_SCRIPT}, or pxelinux with {PXELINUX_MENU}")
+    return EXIT_OK
+
+
+def checked_url(url: str) -> str:
+    """The URL without its last slash. Raises BadUsage for what dracut or a kernel command line cannot carry."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise BadUsage(f"--url: {url!r} is not http://HOST/DIR or https://HOST/DIR")
+    if any(c.isspace() or c in "\"'$;&<>\\" for c in url):
+        raise BadUsage(f"--url: {url!r} holds characters that boot loaders read as their own")
+    return url.rstrip("/")
+
+
+def ipxe_script(url: str, words: str) -> str:
+    """The script that boots a machine into the live system; BOOTIF is the NIC it came from."""
+    line = _line(url, words, "BOOTIF=01-${netX/mac:hexhyp}")
+    return f"#!ipxe\nkernel {url}/vmlinuz initrd=initrd.img {line}\ninitrd {url}/initrd.img\nboot\n"
+
+
+def pxelinux_menu(url: str, words: str) -> str:
+    """The menu for pxelinux, which takes kernel and initrd from its own server; IPAPPEND 2 adds BOOTIF."""
+    line = _line(url, words, "")
+    return (
+        f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img {line}\n  IPAPPEND 2\n"
+    )
+
+
+def _line(url: str, words: str, nic: str) -> str:
+    """The kernel's words. A BOOTIF among `words` stands: the last one counts."""
+    return " ".join(filter(None, [f"root=live:{url}/root.squashfs", KERNEL_WORDS, nic, words]))

@@ -1,0 +1,80 @@
+"""`autoinstall rescue`: the volumes of the node on this machine, mounted for somebody who comes to look.
+
+Nothing is written: every mount is read-only and replays no journal. What cannot be mounted is told, and the
+rest goes on, for a broken node is what this is for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from autoinstall import block
+from autoinstall.errors import EXIT_OK, AutoinstallError
+from autoinstall.facts import Disk
+from autoinstall.host import Host
+from autoinstall.layout import PARTITIONS, VOLUME_GROUP
+from autoinstall.probe import disks
+from autoinstall.report.sinks import Consoles
+
+MOUNTS = Path("/run/autoinstall/rescue.d")
+CONFIG = Path("/config")
+OPTIONS = "ro,nosuid,nodev"
+UNREPLAYED = f"{OPTIONS},noload"
+
+INTRODUCTION = """
+This is autoinstall's rescue system. Nothing was installed, and nothing was written.
+Below is what was found of a node; all of it is read-only. To change something, mount it again:
+  mount -o remount,rw DIRECTORY"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has no options."""
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """Mount what there is of nodes, and say what is where."""
+    consoles = Consoles.of_this_machine()
+    consoles.say(INTRODUCTION)
+    nodes = [disk for disk in disks(host, examine=True) if disk.node]
+    for disk in nodes:
+        consoles.say(f"{disk.path}: a node, install id {disk.node.install_id if disk.node else ''}")
+        for line in mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1):
+            consoles.say(f"  {line}")
+    if not nodes:
+        consoles.say("no disk of this machine carries a node")
+    return EXIT_OK
+
+
+def mount_node(host: Host, disk: Disk, root: Path, *, single: bool) -> list[str]:
+    """Mount a node's volumes below `root`; Config of the only node on /config. One line each of how that went."""
+    wanted = []
+    for number, row in enumerate(PARTITIONS, start=1):
+        if row.filesystem:
+            where = CONFIG if row.label == "Config" and single else root / row.label
+            options = OPTIONS if row.filesystem == "vfat" else UNREPLAYED
+            wanted.append((number, where, options))
+    lines = [_tried(host, disk, number, (where, options)) for number, where, options in wanted]
+    return [*lines, _data(host, root / "Data")]
+
+
+def _tried(host: Host, disk: Disk, number: int, how: tuple[Path, str]) -> str:
+    where, options = how
+    try:
+        return _mounted(host, block.partition_path(disk.path, number), where, options)
+    except AutoinstallError as error:
+        return f"not on {where}: {error}"
+
+
+def _data(host: Host, where: Path) -> str:
+    try:
+        host.run("vgchange", "--activate", "y", VOLUME_GROUP, doing=f"activating {VOLUME_GROUP}")
+        return _mounted(host, f"/dev/{VOLUME_GROUP}/Data", where, UNREPLAYED)
+    except AutoinstallError as error:
+        return f"not on {where}: {error}"
+
+
+def _mounted(host: Host, device: str, where: Path, options: str) -> str:
+    where.mkdir(parents=True, exist_ok=True)
+    host.run("mount", "-o", options, device, where, doing=f"mounting {device}")
+    return f"{where} is {device}"

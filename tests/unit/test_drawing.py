@@ -1,0 +1,37 @@
+"""The plan for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autoinstall.drawing import WIDTH_CELLS, draw, to_text
+from autoinstall.facts import Signature
+from autoinstall.plan import digest, make_plan
+from autoinstall.sizes import GIB, MIB
+from tests.unit.machines import MACHINE, VDA, asked
+
+
+def test_boxes_are_of_one_width_and_grow_with_their_size() -> None:
+    top, middle, bottom = draw([("small", 1 * MIB), ("middle", 1 * GIB), ("large", 100 * GIB)])
+    assert len(top) == len(middle) == len(bottom) <= WIDTH_CELLS + 2
+    small, medium, large = (len(cell) for cell in middle.strip("│").split("│"))
+    assert small == len("small")
+    assert small <= medium < large
+
+
+def test_a_name_that_is_too_long_is_cut_and_nothing_shifts() -> None:
+    rows = draw([("a-very-long-label", GIB), ("b", GIB)])
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_the_text_shows_what_is_lost_and_what_will_be_and_the_digest() -> None:
+    lost = (
+        Signature("/dev/vda", "gpt", size_bytes=16 * GIB),
+        Signature("/dev/vda1", "ext4", "photos", size_bytes=GIB),
+    )
+    plan = make_plan(asked("storage_init=/dev/vda"), replace(MACHINE, disks=(replace(VDA, signatures=lost),)))
+    text = to_text(plan)
+    assert "│photos" in text
+    assert "lost   /dev/vda1: ext4 'photos', 1024 MiB" in text
+    assert "│BIOS-boot│EFI" in text
+    assert digest(plan) in text

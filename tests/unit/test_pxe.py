@@ -1,0 +1,60 @@
+"""What a PXE server hands out, and where the live system finds its image again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from autoinstall.cmdline import parse
+from autoinstall.errors import BadUsage, ImageInvalid
+from autoinstall.host import Host
+from autoinstall.image import pxe
+from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, render_manifest
+from autoinstall.live import MEDIUM, find_image
+from tests.unit.machines import MANIFEST
+
+URL = "http://192.0.2.1:8080/node"
+
+
+def _image(place: Path) -> Path:
+    for name in FILE_NAMES:
+        (place / name).write_bytes(name.encode())
+    (place / MANIFEST_NAME).write_bytes(render_manifest(MANIFEST))
+    return place
+
+
+def _options(image: Path, output: Path) -> argparse.Namespace:
+    return argparse.Namespace(image=image, output=output, url=f"{URL}/", cmdline="storage_init console=ttyS0")
+
+
+def test_the_directory_holds_the_image_and_both_menus(tmp_path: Path) -> None:
+    image = _image(tmp_path)
+    pxe.main(_options(image, tmp_path / "out"), Host())
+    for name in (*FILE_NAMES, MANIFEST_NAME):
+        assert (tmp_path / "out" / name).read_bytes() == (image / name).read_bytes()
+    script = (tmp_path / "out" / pxe.IPXE_SCRIPT).read_text()
+    menu = (tmp_path / "out" / pxe.PXELINUX_MENU).read_text()
+    for text in (script, menu):
+        assert f"root=live:{URL}/root.squashfs rd.live.image rd.neednet=1" in text
+        assert "storage_init console=ttyS0\n" in text
+    assert script.startswith("#!ipxe\n")
+    assert "BOOTIF=01-${netX/mac:hexhyp}" in script
+    assert "IPAPPEND 2" in menu
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageInvalid, match="copying the image"):
+        pxe.main(_options(tmp_path, tmp_path / "out"), Host())
+
+
+@pytest.mark.parametrize("url", ["", "node", "ftp://h/x", "http://", "http://h/a b", "http://h/x?y", "http://h/$x"])
+def test_a_url_that_no_line_can_carry_is_refused(url: str) -> None:
+    with pytest.raises(BadUsage, match="--url"):
+        pxe.checked_url(url)
+
+
+@pytest.mark.parametrize("line", ["root=live:LABEL=AI-1234", "root=live:/dev/sr0", "quiet", "root="])
+def test_on_a_medium_the_image_is_on_it(line: str) -> None:
+    assert find_image(Host(), parse(line)) == MEDIUM

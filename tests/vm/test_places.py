@@ -1,0 +1,107 @@
+"""Where an image comes from and where it goes: the network, buses, sizes; and nothing else is touched."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.vm.disk import DiskImage
+from tests.vm.hardware import GIB, MIB, Bus, Disk, Hardware, new_disk
+from tests.vm.image import ROOT, Image
+from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S
+from tests.vm.live import LiveSystem, install
+from tests.vm.machine import Machine
+from tests.vm.writes import Write, WriteLog
+
+pytestmark = pytest.mark.vm
+LINE = "BOOTIF=link console=ttyS0 autoinstall.after=hold"
+BUSES = {Bus.VIRTIO: "virtio", Bus.SCSI: "scsi", Bus.NVME: "nvme"}
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Requests are no news."""
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[int]:
+    """An HTTP server on the loopback that hands out `directory`; its port."""
+    handler = functools.partial(_Quiet, directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def written(log: Path) -> list[Write]:
+    """The writes in a log; QEMU writes its head with the first of them."""
+    return [write for write in WriteLog(log) if write.is_data] if log.stat().st_size else []
+
+
+def test_a_machine_that_boots_from_the_network_becomes_a_node(image: Image, tmp_path: Path) -> None:
+    disk, place = Disk(new_disk(tmp_path / "disk.raw"), boot_index=0), tmp_path / "pxe"
+    place.mkdir()
+    with served(place) as port:
+        words = "storage_init BOOTIF=link console=ttyS0,115200"
+        options = ["--url", f"http://10.0.2.2:{port}", "--cmdline", words, "-o", place]
+        subprocess.run([sys.executable, "-m", "autoinstall", "pxe", image.place, *options], cwd=ROOT, check=True)
+        hardware = Hardware(disks=(disk,), netboot=place, reboots=True)
+        with Machine(hardware, tmp_path) as machine:
+            machine.wait_for_line("^autoinstall: result=installed", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+            machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+    for slot in ("Root-A", "Root-B"):
+        for name, entry in image.manifest["files"].items():
+            assert DiskImage(disk.path).ext_sha256(slot, f"/{name}") == entry["sha256"]
+
+
+@pytest.mark.parametrize("bus", BUSES, ids=BUSES.values())
+def test_a_disk_on_any_bus_is_named_by_its_serial_and_its_neighbour_has_no_write(
+    live: LiveSystem, tmp_path: Path, bus: Bus
+) -> None:
+    named = Disk(new_disk(tmp_path / "NAMED0.raw"), serial="NAMED0", bus=bus, boot_index=None)
+    log = tmp_path / "other.log"
+    other = Disk(new_disk(tmp_path / "OTHER0.raw"), serial="OTHER0", bus=bus, boot_index=None, write_log=log)
+    with live.start(tmp_path, named, other) as machine:
+        result = install(machine, f"storage_init={BUSES[bus]}:NAMED0 {LINE}")
+    assert result["result"] == "installed", result
+    assert not written(log)
+    assert DiskImage(other.path).is_blank()
+
+
+def test_asked_sizes_are_on_the_disk_to_the_byte(live: LiveSystem, tmp_path: Path) -> None:
+    disk = Disk(new_disk(tmp_path / "TARGET0.raw", 8 * GIB), boot_index=None)
+    sizes = "storage_vol=300,EFI:1G,Root:100,Config:200,Logging:512,Swap:1G,Data"
+    with live.start(tmp_path, disk) as machine:
+        result = install(machine, f"storage_init=serial:TARGET0 {sizes} {LINE}")
+    assert result["result"] == "installed", result
+    after = DiskImage(disk.path)
+    assert [after.table[label].size_bytes for label in ("EFI", "Root-A", "Root-B", "Config", "Logging")] == [
+        300 * MIB, GIB, GIB, 100 * MIB, 200 * MIB
+    ]  # fmt: skip
+    assert after.lvm_volumes() == {"Swap": 512 * MIB, "Data": GIB}
+
+
+def test_rescue_shows_the_node_and_writes_nothing(
+    image: Image, live: LiveSystem, tmp_path: Path, finished: Path
+) -> None:
+    log = tmp_path / "writes.log"
+    disk = Disk(DiskImage(finished).copy(tmp_path / "TARGET0.raw").path, write_log=log, boot_index=None)
+    direct = live.hardware.direct
+    assert direct
+    words = f"{direct.command_line} storage_init rescue"
+    hardware = Hardware(cdrom=image.iso, direct=replace(direct, command_line=words), disks=(disk,))
+    with Machine(hardware, tmp_path) as machine:
+        machine.wait_for_line("^autoinstall:   /config is /dev/", LIVE_LIMIT_S)
+        machine.wait_for_line("^autoinstall:   .*/Data is /dev/HostVG/Data", 30)
+        assert "root.squashfs" in machine.shell("ls /run/autoinstall/rescue.d/*/Root-A")
+        assert machine.shell("cat /config/etc/upper/machine-id").strip()
+    assert not written(log)
