@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autoinstall.errors import AutoinstallError, CannotHere, NotDone, Refused
-from autoinstall.host import Host, unheard
+from autoinstall.host import Host, lost, unheard
 from autoinstall.report.events import Event, Kind, Verdict
 
 
@@ -30,7 +30,7 @@ class Step(Protocol):
         """Why it cannot run; empty where it can."""
 
     def apply(self, host: Host) -> None:
-        """Make it so. Raises an AutoinstallError."""
+        """Make it so. Raises an AutoinstallError, or OSError where a device or file gave one."""
 
     def why_not_done(self, host: Host) -> str:
         """What differs from the plan, read from the world; empty where nothing does."""
@@ -83,8 +83,11 @@ class _Turn:
         reason = self.step.why_not(self.host)
         if reason:
             raise Refused(f"{self.step.title}: {reason}")
-        self.step.apply(self.host)
-        difference = self.step.why_not_done(self.host)
+        try:
+            self.step.apply(self.host)
+            difference = self.step.why_not_done(self.host)
+        except OSError as error:
+            raise lost(error.filename, self.step.title, error) from error
         if difference:
             raise NotDone(f"{self.step.title}: {difference}")
 

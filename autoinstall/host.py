@@ -116,9 +116,10 @@ def missing(tool: str, doing: str) -> ToolMissing:
     return ToolMissing(f"{doing}: the program {tool} is not installed", hint=hint)
 
 
-def lost(device: str, doing: str, error: OSError) -> DeviceLost:
+def lost(device: object, doing: str, error: OSError) -> DeviceLost:
     """The error for a device that answered a read or write with an error."""
-    return DeviceLost(f"{doing}: {device}: {error.strerror or error}", hint="replace the disk, or name another")
+    where = f"{device}: " if device else ""
+    return DeviceLost(f"{doing}: {where}{error.strerror or error}", hint="replace the disk, or name another")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoinstall import block, gpt
-from autoinstall.host import Host, lost
+from autoinstall.host import Host
 from autoinstall.layout import Layout
 from autoinstall.mounts import mounted, write_file
 from autoinstall.node.state import STATE_COPIES
@@ -39,16 +39,12 @@ class BootLoader:
         return "" if (self.source / "core.img").exists() else f"{self.source} holds no GRUB"
 
     def apply(self, host: Host) -> None:
-        device = self._esp()
-        try:
-            block.write_direct(self.disk, self.layout.partition("BIOS-boot").start_bytes, self._core())
-            with mounted(host, device) as root:
-                for name, place in ESP_FILES.items():
-                    (root / place).parent.mkdir(parents=True)
-                    write_file(root / place, (self.source / name).read_bytes())
-                _write_state(root)
-        except OSError as error:
-            raise lost(device, "writing the boot loader", error) from error
+        block.write_direct(self.disk, self.layout.partition("BIOS-boot").start_bytes, self._core())
+        with mounted(host, self._esp()) as root:
+            for name, place in ESP_FILES.items():
+                (root / place).parent.mkdir(parents=True)
+                write_file(root / place, (self.source / name).read_bytes())
+            _write_state(root)
 
     def why_not_done(self, host: Host) -> str:
         core = self._core()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoinstall import __version__, block, probe
-from autoinstall.host import Host, lost
+from autoinstall.host import Host
 from autoinstall.layout import Layout
 from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import Plan, digest, to_json
@@ -37,22 +37,18 @@ class ConfigTree:
 
     @property
     def title(self) -> str:
-        return "Writing the node's configuration"
+        return f"Writing the node's configuration to {self.disk}"
 
     def why_not(self, host: Host) -> str:
         return ""
 
     def apply(self, host: Host) -> None:
-        device = _config_device(self.layout, self.disk)
-        try:
-            with mounted(host, device) as root:
-                for place, owner, mode in DIRECTORIES:
-                    _make_directory(root / place, owner, mode)
-                for file in self.files:
-                    _write(root, file)
-                _make_host_keys(host, root / ETC_UPPER / "ssh")
-        except OSError as error:
-            raise lost(device, "writing the configuration", error) from error
+        with mounted(host, _config_device(self.layout, self.disk)) as root:
+            for place, owner, mode in DIRECTORIES:
+                _make_directory(root / place, owner, mode)
+            for file in self.files:
+                _write(root, file)
+            _make_host_keys(host, root / ETC_UPPER / "ssh")
 
     def why_not_done(self, host: Host) -> str:
         with mounted(host, _config_device(self.layout, self.disk), "ro") as root:
@@ -76,19 +72,15 @@ class InstallRecord:
 
     @property
     def title(self) -> str:
-        return "Writing the install record"
+        return f"Writing the install record to {self.plan.target.path}"
 
     def why_not(self, host: Host) -> str:
         return ""
 
     def apply(self, host: Host) -> None:
-        device = _config_device(self.plan.layout, self.plan.target.path)
-        try:
-            with mounted(host, device) as root:
-                record = self._describe(host, root)
-                write_file(root / RECORD, json.dumps(record, indent=1, sort_keys=True).encode(), 0o644)
-        except OSError as error:
-            raise lost(device, "writing the install record", error) from error
+        with mounted(host, _config_device(self.plan.layout, self.plan.target.path)) as root:
+            record = self._describe(host, root)
+            write_file(root / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
         self.told.record = record
 
     def why_not_done(self, host: Host) -> str:

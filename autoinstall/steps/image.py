@@ -11,7 +11,7 @@ from pathlib import Path
 from autoinstall import block
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
-from autoinstall.host import Host, lost
+from autoinstall.host import Host
 from autoinstall.image.manifest import ImageFile
 from autoinstall.layout import Partition
 from autoinstall.mounts import mounted, write_file
@@ -72,23 +72,19 @@ class SlotImage:
 
     @property
     def title(self) -> str:
-        return f"Writing the image to slot {self.slot.slot}"
+        return f"Writing the image to slot {self.slot.slot} on {self.disk}"
 
     def why_not(self, host: Host) -> str:
         return ""
 
     def apply(self, host: Host) -> None:
-        device = self._device()
         progress = _Progress(host, self.image.manifest.files)
         source = Path(self.image.directory)
-        try:
-            with mounted(host, device) as root:
-                for file in self.image.manifest.files:
-                    _copy(source / file.name, root / file.name, progress)
-                write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
-                write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
-        except OSError as error:
-            raise lost(device, "writing the image", error) from error
+        with mounted(host, self._device()) as root:
+            for file in self.image.manifest.files:
+                _copy(source / file.name, root / file.name, progress)
+            write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
+            write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
 
     def why_not_done(self, host: Host) -> str:
         """Read back with O_DIRECT: from the disk, not from the page cache."""

@@ -31,7 +31,7 @@ class VolumeGroup:
 
     @property
     def title(self) -> str:
-        return f"Making the volume group {VOLUME_GROUP}"
+        return f"Making the volume group {VOLUME_GROUP} on {self.disk}"
 
     def why_not(self, host: Host) -> str:
         return ""

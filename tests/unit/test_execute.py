@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from autoinstall.errors import AutoinstallError, NotDone, Refused, ToolFailed, ToolMissing
+from autoinstall.errors import DeviceLost, NotDone, Refused, ToolFailed, ToolMissing
 from autoinstall.execute import execute
 from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Verdict
@@ -19,7 +19,7 @@ class Fake:
     name: str = "fake"
     writes: bool = False
     refusal: str = ""
-    error: AutoinstallError | None = None
+    error: Exception | None = None
     difference: str = ""
     calls: list[str] = field(default_factory=list)
 
@@ -76,6 +76,12 @@ def test_a_missing_tool_before_the_first_write_is_a_refusal() -> None:
 def test_a_world_that_is_not_as_planned_is_a_failure() -> None:
     with pytest.raises(NotDone, match="the UUID differs"):
         _run(Fake(writes=True, difference="the UUID differs"))
+
+
+def test_an_error_of_a_device_names_step_and_device() -> None:
+    error = OSError(5, "Input/output error", "/dev/vda3")
+    with pytest.raises(DeviceLost, match=r"Doing it: /dev/vda3: Input/output error"):
+        _run(Fake(writes=True, error=error))
 
 
 def test_nothing_runs_after_a_failure_and_the_failure_is_told() -> None:
