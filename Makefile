@@ -4,7 +4,7 @@ PYTHON = $(VENV)/bin/python
 PYTEST = $(VENV)/bin/pytest
 # Two VMs at a time; tests/conftest.py says what stays together.
 VMS ?= 2
-PARALLEL = -n $(VMS) --no-loadscope-reorder
+PARALLEL = -n $(VMS) --no-loadscope-reorder --durations=25 --durations-min=5
 OUT ?= out
 
 help:

@@ -13,7 +13,6 @@ from pathlib import Path
 Completed = subprocess.CompletedProcess[str]
 
 ANSWER_LIMIT_S = 5
-KEY_LIMIT_S = 30
 LOGIN_LIMIT_S = 60
 NO_QUESTIONS = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
 QUIET = ("-o", "LogLevel=ERROR", "-o", f"ConnectTimeout={LOGIN_LIMIT_S}")
@@ -45,7 +44,7 @@ class Ssh:
         """The words of ssh up to the remote command."""
         identity = ["-i", str(self.key), "-o", "IdentitiesOnly=yes"] if self.key else []
         where = ["-p", str(self.port), f"{user}@127.0.0.1"]
-        return ["ssh", *NO_QUESTIONS, *QUIET, *options, *identity, *where]
+        return ["ssh", *options, *NO_QUESTIONS, *QUIET, *identity, *where]  # the first word on a thing wins
 
     def run(self, command: str, user: str = "admin", limit_s: float = 60) -> Completed:
         """Run a command over there, with the key; no terminal, no questions. The caller checks the status."""
@@ -59,18 +58,23 @@ class Ssh:
         return done.stdout
 
     def refused_methods(self, user: str, methods: Sequence[str]) -> str:
-        """What ssh says when it may only use these authentication methods, and no key."""
+        """What ssh says when it may only use these authentication methods, and no key.
+
+        One connection for all: for some failed logins sshd turns a source away (PerSourcePenalties).
+        """
         options = ["-o", f"PreferredAuthentications={','.join(methods)}", "-o", "PubkeyAuthentication=no"]
         words = [*self.command(user, ["-o", "NumberOfPasswordPrompts=1", *options]), "true"]
         done = _run(words, LOGIN_LIMIT_S)
         assert done.returncode == 255, f"logged in with {methods}"
         return done.stderr
 
-    def host_keys(self) -> set[str]:
-        """The public host keys that sshd shows: `type base64`."""
-        done = _run(["ssh-keyscan", "-T", str(KEY_LIMIT_S), "-p", str(self.port), "127.0.0.1"], LOGIN_LIMIT_S * 2)
-        lines = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
-        return {" ".join(words[1:3]) for words in lines}
+    def host_key(self, kind: str) -> str:
+        """The public host key of a kind that sshd shows to who logs in: `type base64`."""
+        known = self.log.with_name(f"known-{kind}")
+        options = ["-o", f"HostKeyAlgorithms={kind}", "-o", f"UserKnownHostsFile={known}", "-o", "HashKnownHosts=no"]
+        done = _run([*self.command("admin", ["-o", "BatchMode=yes", *options]), "true"], LOGIN_LIMIT_S)
+        assert done.returncode == 0, done.stderr
+        return " ".join(known.read_text().split()[1:3])
 
     def wait(self, limit_s: float) -> None:
         """Until sshd greets."""

@@ -47,12 +47,14 @@ def test_a_medium_that_is_not_found_is_told_and_the_machine_stays_as_it_is(image
         assert machine.qmp("query-status")["status"] == "running"
 
 
+@pytest.mark.exhaustive
 def test_a_machine_is_switched_off_where_its_line_says_so(image: Image, tmp_path: Path) -> None:
     with Machine(without_medium(image, "autoinstall.on_failure=poweroff"), tmp_path) as machine:
         machine.wait_for_line(FAILED, LIMIT_S)
         machine.wait_for_end(END_LIMIT_S)
 
 
+@pytest.mark.exhaustive
 def test_a_shell_opens_where_the_word_asks_for_it(image: Image, tmp_path: Path) -> None:
     with Machine(without_medium(image, "autoinstall.on_failure=shell"), tmp_path) as machine:
         machine.wait_for_line(FAILED, LIMIT_S)
@@ -81,6 +83,7 @@ def test_an_image_that_cannot_be_mounted_is_told_and_the_machine_starts_again(im
         machine.wait_for_end(END_LIMIT_S)
 
 
+@pytest.mark.exhaustive
 def test_a_node_whose_slot_is_gone_starts_again_for_its_boot_loader_to_count(image: Image, tmp_path: Path) -> None:
     hardware = Hardware(direct=Direct(image.kernel, image.initrd, f"{NODE_WORDS} {CONSOLE}"))
     with Machine(hardware, tmp_path) as machine:
@@ -107,10 +110,11 @@ def broken(iso: Path, copy: Path) -> Path:
             "vgchange -qan old",
             "ls /sys/block | grep -c ^dm- || true",
         ),
-        (
+        pytest.param(
             "mdadm -Cq /dev/md/old --run -l1 -n2 --metadata=1.2 {0} missing",
             "mdadm -q --stop --scan",
             "grep -c ^md /proc/mdstat || true",
+            marks=pytest.mark.exhaustive,
         ),
     ],
     ids=["LVM", "MD"],

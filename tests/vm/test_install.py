@@ -9,7 +9,7 @@ import pytest
 
 from tests.vm.disk import DiskImage
 from tests.vm.gpt import protective_entry
-from tests.vm.hardware import MIB, Firmware
+from tests.vm.hardware import MIB
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S, Installed
 
 pytestmark = pytest.mark.vm
@@ -142,9 +142,12 @@ def test_the_slot_state_says_that_a_was_found_good(installed: Installed) -> None
         assert variables["end"] == "1"
 
 
-def test_a_disk_installed_under_one_firmware_boots_under_the_other(installed: Installed, tmp_path: Path) -> None:
-    other = Firmware.UEFI if installed.line.firmware is Firmware.BIOS else Firmware.BIOS
-    with installed.boot(tmp_path, other) as machine:
+@pytest.mark.exhaustive
+def test_the_second_boot_under_the_same_firmware_changes_nothing_of_the_disk(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Under the other firmware: test_node.py, every day."""
+    with installed.boot(tmp_path) as machine:
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "A"
         machine.power_off()
     assert DiskImage(tmp_path / "disk.raw").table == installed.disk.table

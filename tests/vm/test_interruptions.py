@@ -37,7 +37,7 @@ STEPS = [
     "install-record",
     "commit",
 ]
-QUICK_STEPS = {"image-b", "commit"}
+QUICK_STEPS = {"commit"}
 FRACTIONS = [0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98]
 QUICK_FRACTIONS = {0.4}
 SECTOR = 512

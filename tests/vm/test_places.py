@@ -47,6 +47,7 @@ def written(log: Path) -> list[Write]:
     return [write for write in WriteLog(log) if write.is_data] if log.stat().st_size else []
 
 
+@pytest.mark.exhaustive
 def test_a_machine_that_boots_from_the_network_becomes_a_node(image: Image, tmp_path: Path) -> None:
     disk, place = Disk(new_disk(tmp_path / "disk.raw"), boot_index=0), tmp_path / "pxe"
     place.mkdir()
@@ -63,7 +64,15 @@ def test_a_machine_that_boots_from_the_network_becomes_a_node(image: Image, tmp_
             assert DiskImage(disk.path).ext_sha256(slot, f"/{name}") == entry["sha256"]
 
 
-@pytest.mark.parametrize("bus", BUSES, ids=BUSES.values())
+@pytest.mark.parametrize(
+    "bus",
+    [
+        pytest.param(Bus.VIRTIO, marks=pytest.mark.exhaustive),
+        Bus.SCSI,
+        pytest.param(Bus.NVME, marks=pytest.mark.exhaustive),
+    ],
+    ids=BUSES.values(),
+)
 def test_a_disk_on_any_bus_is_named_by_its_serial_and_its_neighbour_has_no_write(
     live: LiveSystem, tmp_path: Path, bus: Bus
 ) -> None:

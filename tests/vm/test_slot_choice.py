@@ -22,7 +22,7 @@ from tests.vm.image import Image, Shared
 from tests.vm.machine import Machine
 
 SEED = 2
-CASES = 8
+CASES = 4
 MANY_CASES = 300
 BOOT_LIMIT_S = 60
 DISK_BYTES = 64 * MIB

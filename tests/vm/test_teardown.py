@@ -13,13 +13,14 @@ from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem, by_id, install
 
 pytestmark = pytest.mark.vm
+EXHAUSTIVE = pytest.mark.exhaustive
 WORDS = "storage_init=serial:TARGET0 BOOTIF=link console=ttyS0"
 LVM = "pvcreate -qy {pv} && vgcreate -qy old {pv} && lvcreate -qy -n photos -L 512M old && mke2fs -qF /dev/old/photos"
 STACKS = {"on the whole disk": ("", ""), "on a partition": ("label: gpt\n,4G\n,\n", "-part2")}
 LABELS = ["BIOS-boot", "EFI", "Root-A", "Root-B", "Config", "Logging", "HostVG"]
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", [pytest.param("on the whole disk", marks=EXHAUSTIVE), "on a partition"])
 def test_volumes_on_a_named_disk_are_taken_apart_before_it_is_wiped(
     live: LiveSystem, tmp_path: Path, stack: str
 ) -> None:
@@ -43,7 +44,7 @@ def test_blivet_is_not_even_loaded_where_there_is_no_stack(live: LiveSystem, tmp
     assert result["result"] == "installed", result
 
 
-@pytest.mark.parametrize("words", ["", "autoinstall.after=kexec"])
+@pytest.mark.parametrize("words", ["", pytest.param("autoinstall.after=kexec", marks=EXHAUSTIVE)])
 def test_the_same_line_on_a_finished_node_goes_on_to_it_without_a_reboot(
     live: LiveSystem, tmp_path: Path, finished: Path, words: str
 ) -> None:
