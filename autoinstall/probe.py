@@ -97,7 +97,8 @@ def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
     pyudev = _pyudev()
     uses = _Uses()
     devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
-    found = [_disk(device, uses) for device in sorted(devices, key=lambda device: str(device.sys_name))]
+    with_nodes = [device for device in devices if device.device_node]  # the paths of an NVMe disk have none
+    found = [_disk(device, uses) for device in sorted(with_nodes, key=lambda device: str(device.sys_name))]
     return tuple(_examined(host, disk) for disk in found) if examine else tuple(found)
 
 
