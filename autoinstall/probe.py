@@ -29,7 +29,7 @@ VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "
 
 UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCISS, "nvme": Bus.NVME,
               "mmc": Bus.MMC}  # fmt: skip
-SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
+SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "nvme-subsystem": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
