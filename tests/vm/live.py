@@ -10,13 +10,14 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.vm.hardware import Direct, Disk, Hardware
+from tests.vm.hardware import Bus, Direct, Disk, Hardware
 from tests.vm.image import Image, Shared
 from tests.vm.machine import Event, Machine
 
 BOOT_LIMIT_S = 480
 INSTALL_LIMIT_S = 480
 UNIT = "autoinstall.service"
+BY_ID = {Bus.VIRTIO: "virtio-", Bus.SCSI: "scsi-0QEMU_QEMU_HARDDISK_", Bus.NVME: "nvme-QEMU_NVMe_Ctrl_"}
 CONSOLE = "console=ttyS0 panic=30 no_timer_check"
 
 
@@ -44,7 +45,7 @@ class LiveSystem:
 
 def by_id(disk: Disk) -> str:
     """The stable name of a disk in the guest."""
-    return f"/dev/disk/by-id/virtio-{disk.serial}"
+    return f"/dev/disk/by-id/{BY_ID[disk.bus]}{disk.serial}"
 
 
 def boot_live(image: Image, shared: Shared) -> LiveSystem:

@@ -58,7 +58,7 @@ def told(result: Event) -> str:
 
 
 def test_a_disk_that_is_not_there(live: LiveSystem, tmp_path: Path) -> None:
-    result, text = refused(live, tmp_path, "storage_init=serial:NOSUCH", blank(tmp_path))
+    result, text = refused(live, tmp_path, "storage_init=serial:NOSUCH autoinstall.disk_timeout=2", blank(tmp_path))
     assert result["exit_code"] == 3
     assert re.search(r"serial is TARGET0, not NOSUCH", told(result))
     assert "storage_init=serial:TARGET0" in told(result)

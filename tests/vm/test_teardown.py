@@ -36,6 +36,7 @@ def test_volumes_on_a_named_disk_are_taken_apart_before_it_is_wiped(
     assert [partition.label for partition in DiskImage(disk.path).table.partitions] == LABELS
 
 
+@pytest.mark.exhaustive
 def test_blivet_is_not_even_loaded_where_there_is_no_stack(live: LiveSystem, tmp_path: Path) -> None:
     disk = Disk(new_disk(tmp_path / "TARGET0.raw", 12 * GIB), boot_index=None)
     with live.start(tmp_path, disk) as machine:
