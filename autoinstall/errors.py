@@ -47,7 +47,6 @@ class Broke(AutoinstallError):
 
 # fmt: off
 class BadWords(AskedWrongly):       "Words of the kernel command line that are wrong; every one is listed."
-class BadSize(AskedWrongly):        "A size that is not of the grammar of sizes.py."
 class BadRecipe(AskedWrongly):      "A recipe file that says something a recipe cannot say."
 class BadUsage(AskedWrongly):       "Options of a command that contradict each other or the place it runs in."
 class Refused(CannotHere):          "The request does not fit the machine."

@@ -25,7 +25,6 @@ from autoinstall.select import fitting_nic, why_not
 from autoinstall.steps import install_steps
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
-LIVE_MARK = Path("/run/autoinstall/live")
 
 HOW_TO_INSTALL = """\
 This is autoinstall, running from its medium. No disk was touched.

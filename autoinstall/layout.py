@@ -171,11 +171,6 @@ def partition_uuid(install_id: UUID, label: str) -> UUID:
     return uuid5(install_id, label)
 
 
-def first_usable_byte(sector_bytes: int) -> int:
-    """Behind the protective MBR, the GPT header and its entries."""
-    return 2 * sector_bytes + align_up(GPT_ENTRIES_BYTES, sector_bytes)
-
-
 def _place(install_id: UUID, space: Space) -> Layout | None:
     tail = align_up(GPT_ENTRIES_BYTES, space.sector_bytes) + space.sector_bytes
     end = align_down(space.disk_bytes - tail, ALIGNMENT_BYTES)

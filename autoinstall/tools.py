@@ -7,7 +7,6 @@ PACKAGE_OF = {
     "apt-get": "apt",
     "blkid": "util-linux",
     "chroot": "coreutils",
-    "e2fsck": "e2fsprogs",
     "ip": "iproute2",
     "kexec": "kexec-tools",
     "lvcreate": "lvm2",
