@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import UUID
+
 import pytest
 
 from autoinstall import install as story
+from autoinstall.facts import NodeMark
 from autoinstall.host import Host
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory
-from tests.unit.machines import HASH
+from tests.unit.machines import HASH, MACHINE, VDA
 
 
 class Paper(Memory):
@@ -44,6 +48,17 @@ def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
     result = story.install("storage_init", Host(), [Paper()])
     assert (result.ending, result.exit_code) == (Ending.FAILED, 70)
     assert "RuntimeError: impossible" in result.reasons[0]
+
+
+@pytest.mark.parametrize("words", ["autoinstall.dry_run", "autoinstall.after=hold", "autoinstall.after=poweroff"])
+def test_a_finished_node_is_not_even_counted_where_the_line_says_to_stay(
+    monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    disk = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
+    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "_facts", lambda *_: replace(MACHINE, disks=(disk,)))
+    result = story.install(f"storage_init {words}", Host(), [Paper()])
+    assert (result.ending, result.exit_code) == (Ending.ALREADY_INSTALLED, 0)
 
 
 def test_secrets_are_not_said() -> None:
