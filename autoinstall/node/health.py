@@ -59,6 +59,11 @@ class Health:
         failed = f" failed={','.join(finding.check for finding in self.failed)}" if self.failed else ""
         return f"autoinstall: node={self.word} slot={self.slot} image={image}{failed}"
 
+    @property
+    def greeting(self) -> str:
+        """The same for who logs in. Not the one line: a login prompt would say that again on the console."""
+        return f"This node is {self.word}: slot {self.slot}, image {self.image_id[:IMAGE_ID_DIGITS] or 'unknown'}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: every check by name, with what is wrong or an empty text."""
         return {
@@ -131,7 +136,7 @@ def _tell(health: Health) -> None:
     RECORD.write_text(json.dumps(health.to_json()))
     for path in (ISSUE, MOTD):
         path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join([*failed, health.line, ""]))
+        path.write_text("\n".join([*failed, health.greeting, ""]))
     journal.send(
         "\n".join([health.line, *failed]),
         MESSAGE_ID=MESSAGE_ID,

@@ -15,9 +15,12 @@ installkernel() {
 }
 
 install() {
+    local unit
     inst_multiple blkid cat date e2fsck fsck.ext4 mount mkdir reboot poweroff sleep timeout tr udevadm umount
     inst_simple "$moddir/autoinstall-lib.sh" /lib/autoinstall-lib.sh
-    inst_simple "$moddir/sysroot-node.conf" "$systemdsystemunitdir/sysroot.mount.d/autoinstall-node.conf"
+    for unit in sysroot.mount systemd-networkd.service systemd-networkd.socket; do
+        inst_simple "$moddir/not-on-a-node.conf" "$systemdsystemunitdir/$unit.d/not-on-a-node.conf"
+    done
     inst_hook cmdline 20 "$moddir/parse-autoinstall.sh"
     inst_hook mount 50 "$moddir/mount-node.sh"
     inst_hook emergency 99 "$moddir/boot-failed.sh"

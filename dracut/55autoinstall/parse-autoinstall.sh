@@ -4,6 +4,8 @@
 
 command -v getarg >/dev/null || . /lib/dracut-lib.sh
 . /lib/autoinstall-lib.sh
+# livenet of dracut 106, which comes next, calls this library before it loads it, and complains on the console.
+! [ -e /lib/url-lib.sh ] || . /lib/url-lib.sh
 
 # The machine's own LVM and MD must not come up under an installer that may tear them down. Rules in /run
 # override those of the same name in /usr, here and, because /run is handed over, in the live system.

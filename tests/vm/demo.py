@@ -52,7 +52,7 @@ def _demo(place: Path, firmware: Firmware, stay: bool) -> None:
     (place / "image").mkdir()
     build(place / "image", words, log=sys.stdout)
     disk = Disk(new_disk(place / "disk.raw"))
-    hardware = Hardware(firmware, disks=(disk,), cdrom=Image(place / "image").iso, reboots=True)
+    hardware = Hardware(firmware, disks=(disk,), cdrom=Image(place / "image").iso, reboots=True, cpus=2)
     say(f"switching on: {firmware.value}, one blank disk, the ISO; nobody at the keyboard")
     switched_on = time.monotonic()
     with Machine(hardware, place, key=key) as machine:

@@ -79,12 +79,6 @@ class Installed:
         """Everything on the serial console."""
         return (self.place / "install-console.log").read_text(errors="replace").replace("\r", "")
 
-    @cached_property
-    def seconds(self) -> dict[str, float]:
-        """How long the parts took, by our clock."""
-        loaded: dict[str, float] = json.loads((self.place / "seconds.json").read_text())
-        return loaded
-
     def boot(self, work_dir: Path, firmware: Firmware | None = None, **more: Any) -> Machine:
         """A machine that runs from a copy of the disk, under the firmware of the install or another."""
         disk = self.disk.copy(work_dir / "disk.raw")
