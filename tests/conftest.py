@@ -28,7 +28,7 @@ class OneMachineOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist h
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/unit/"):
             return nodeid.split("::")[0]
-        machine = re.match(r"tests/vm/test_(?:install|node)\.py::.*\[(bios|uefi)\b", nodeid)
+        machine = re.match(r"tests/vm/test_(?:install|node)\.py::.*\[(?:.*-)?(bios|uefi)\b", nodeid)
         return machine.group(1) if machine else nodeid
 
 
