@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.vm.hardware import Firmware
-from tests.vm.installed import ADMIN_PASSWORD, HEALTHY, NODE_LIMIT_S, Installed
+from tests.vm.installed import HEALTHY, NODE_LIMIT_S, Installed
 from tests.vm.machine import Machine
 
 pytestmark = pytest.mark.vm
@@ -42,12 +42,6 @@ def node(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (place / "disk.raw").unlink()
 
 
-def as_root(node: Machine, installed: Installed, command: str, limit_s: float = 60) -> str:
-    """What a command prints as root, by admin's sudo."""
-    given = f"echo {shlex.quote(ADMIN_PASSWORD)} | sudo -S -p ''" if installed.line.has_password else "sudo -n"
-    return node.ssh.read(f"{given} sh -c {shlex.quote(command)}", limit_s)
-
-
 def other(firmware: Firmware) -> Firmware:
     return Firmware.UEFI if firmware is Firmware.BIOS else Firmware.BIOS
 
@@ -55,6 +49,10 @@ def other(firmware: Firmware) -> Firmware:
 def test_a_disk_installed_under_one_firmware_boots_under_the_other(node: Machine, installed: Installed) -> None:
     runs_under_uefi = node.ssh.run("test -d /sys/firmware/efi").returncode == 0
     assert runs_under_uefi is (installed.line.firmware is Firmware.BIOS)
+
+
+def test_a_change_in_etc_that_the_first_boot_made_is_there_in_the_second(node: Machine) -> None:
+    assert node.ssh.read("cat /etc/motd") == "a word of mine\n"
 
 
 def test_the_second_boot_is_the_same_machine(node: Machine, installed: Installed) -> None:
@@ -102,7 +100,7 @@ def test_config_logging_data_and_swap_are_where_the_design_says(node: Machine) -
 
 
 def test_status_names_both_slots_the_record_and_every_check(node: Machine, installed: Installed) -> None:
-    status = json.loads(as_root(node, installed, "autoinstall status --json"))
+    status = json.loads(installed.line.as_root(node, "autoinstall status --json"))
     assert status["slot"] == status["primary"] == "A"
     assert {name: slot["image_id"] for name, slot in status["slots"].items()} == {
         "A": installed.image.image_id,
@@ -113,11 +111,11 @@ def test_status_names_both_slots_the_record_and_every_check(node: Machine, insta
     assert status["health"]["node"] == "healthy"
     assert set(status["health"]["checks"]) == {*BROKEN, "sshd"} - {"health.d/tyre"}
     for word in ("slot A", "slot B", "healthy"):
-        assert word in as_root(node, installed, "autoinstall status")
+        assert word in installed.line.as_root(node, "autoinstall status")
 
 
 def test_the_journal_keeps_the_boot_before(node: Machine, installed: Installed) -> None:
-    boots = as_root(node, installed, "journalctl --list-boots --no-pager -q").splitlines()
+    boots = installed.line.as_root(node, "journalctl --list-boots --no-pager -q").splitlines()
     assert len(boots) >= 2
 
 
@@ -146,7 +144,7 @@ def red(node: Machine, installed: Installed) -> dict[str, dict[str, str]]:
         lines.append(f"unshare --mount sh -c {inside} >/run/red/{check.replace('/', '-')} &")
     script = "\n".join([*lines, "wait", SSHD, 'cd /run/red; for check in *; do echo "$check"; cat "$check"; done'])
     found = {}
-    rest = as_root(node, installed, script, limit_s=RED_LIMIT_S)
+    rest = installed.line.as_root(node, script, limit_s=RED_LIMIT_S)
     while rest:
         name, _, rest = rest.partition("\n")
         health, end = json.JSONDecoder().raw_decode(rest)
@@ -158,15 +156,3 @@ def red(node: Machine, installed: Installed) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("check", [*BROKEN, "sshd"])
 def test_a_broken_thing_turns_its_check_red_and_no_other(red: dict[str, dict[str, str]], check: str) -> None:
     assert {name for name, problem in red[check.replace("/", "-")].items() if problem} == {check}
-
-
-@ON_ONE_MACHINE
-def test_a_change_in_etc_survives_a_reboot_and_so_does_the_identity(node: Machine, installed: Installed) -> None:
-    """The last test on this machine: it goes down in it."""
-    before = node.ssh.read("cat /etc/machine-id; ls -l /etc/ssh/*.pub")
-    as_root(node, installed, "echo 'a line of mine' >/etc/motd && sed -i s/line/word/ /etc/motd")
-    node.ssh.run("sudo -n systemctl reboot")
-    assert node.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "A"
-    node.ssh.wait(SSH_LIMIT_S)
-    assert node.ssh.read("cat /etc/motd") == "a word of mine\n"
-    assert node.ssh.read("cat /etc/machine-id; ls -l /etc/ssh/*.pub") == before
