@@ -67,6 +67,9 @@ class Machine:
         if error is not None:
             error.add_note(f"console of {self.name}, its last lines; the whole: {self.console.log}")
             error.add_note(self.console.last_lines())
+            for said in self._qmp_said:
+                if said.get("event") == "BLOCK_IO_ERROR":
+                    error.add_note(f"QEMU: {said['data'].get('node-name')}: {said['data']['reason']}")
 
     # Waiting
 
