@@ -6,10 +6,11 @@ PYTEST = $(VENV)/bin/pytest
 VMS ?= 2
 PARALLEL = -n $(VMS) --no-loadscope-reorder --durations=25 --durations-min=5
 OUT ?= out
+RECIPE ?= vm
 
 help:
 	@echo 'make demo       a virtual machine installs itself, and boots as a node (make demo-node: and stays)'
-	@echo 'make image      the image and its ISO, to OUT=$(OUT)'
+	@echo 'make image      the image and its ISO, to OUT=$(OUT); RECIPE=$(RECIPE), or metal, or a file'
 	@echo 'make test       linters, unit tests, virtual machines; test-unit, test-vm, test-all: one part, or more of it'
 	@echo 'make lint       linters only'
 
@@ -17,7 +18,7 @@ setup:
 	@tests/setup
 
 image: setup
-	$(PYTHON) -m autoinstall build --recipe vm -o $(OUT)
+	$(PYTHON) -m autoinstall build --recipe $(RECIPE) -o $(OUT)
 
 demo: setup
 	@$(PYTHON) -m tests.vm.demo

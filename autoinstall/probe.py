@@ -29,7 +29,7 @@ VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "
 
 UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCISS, "nvme": Bus.NVME,
               "mmc": Bus.MMC}  # fmt: skip
-SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "nvme-subsystem": Bus.NVME, "mmc": Bus.MMC, "usb": Bus.USB}
+SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "nvme-subsystem": Bus.NVME, "mmc": Bus.MMC}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _disk(device: Any, uses: _Uses) -> Disk:
         kind=_kind(str(device.sys_name)),
         size_bytes=_number(sys_path / "size") * 512,
         sector_bytes=_number(sys_path / "queue/logical_block_size"),
-        bus=_bus(device),
+        bus=bus_of(told.get("ID_BUS") or "", [str(above.subsystem) for above in device.ancestors]),
         serial=_serial(device, sys_path),
         wwn=told.get("ID_WWN_WITH_EXTENSION") or told.get("ID_WWN") or "",
         model=(told.get("ID_MODEL") or "").replace("_", " "),
@@ -152,12 +152,14 @@ def _kind(name: str) -> str:
     return next((kind for start, kind in VIRTUAL_KINDS.items() if name.startswith(start)), "disk")
 
 
-def _bus(device: Any) -> Bus | None:
-    bus = UDEV_BUSES.get(device.properties.get("ID_BUS") or "")
-    if bus:
-        return bus
-    ancestors = (SUBSYSTEM_BUSES.get(str(above.subsystem)) for above in device.ancestors)
-    return next((found for found in ancestors if found), None)
+def bus_of(told: str, above: Sequence[str]) -> Bus | None:
+    """The bus of a disk: what udev calls it, unless one of the subsystems above it, nearest first, knows better.
+
+    A disk in a USB case answers as the ATA disk that it is (udev's ata_id): what it is plugged into counts.
+    """
+    if "usb" in above:
+        return Bus.USB
+    return UDEV_BUSES.get(told) or next((SUBSYSTEM_BUSES[name] for name in above if name in SUBSYSTEM_BUSES), None)
 
 
 def _serial(device: Any, sys_path: Path) -> str:

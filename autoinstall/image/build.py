@@ -24,13 +24,15 @@ from autoinstall.image.tree import Tree
 SHIPPED = Path(__file__).parent / "recipes"
 IN_NAMESPACE = "AUTOINSTALL_BUILD_NAMESPACE"
 TOOLS = ("mmdebstrap", "mksquashfs", "xorriso", "mformat", "mcopy", "tar", "unshare")
-OUTPUT_MIB = 320
-NEEDS_MIB = {"base": 1000, "grub": 300, "python": 20, "initramfs": 600, "image": 800}
+OUTPUT_MIB = 400
+NEEDS_MIB = {"base": 1200, "grub": 300, "python": 20, "initramfs": 800, "image": 800}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall build`."""
-    parser.add_argument("--recipe", default="vm", metavar="FILE|NAME", help="a file, or one that is shipped (vm)")
+    parser.add_argument(
+        "--recipe", default="vm", metavar="FILE|NAME", help="a file, or one that is shipped: metal, vm"
+    )
     parser.add_argument("--cmdline", default="", metavar="WORDS", help="words that the ISO's menu boots with")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the image goes")
 
@@ -55,14 +57,14 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 def read_recipe(asked: str) -> recipes.Recipe:
     """The recipe of that name, or in that file. Raises BadRecipe."""
-    shipped = SHIPPED / f"{asked}.ini"
-    path = shipped if shipped.is_file() else Path(asked)
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.ini"))}
+    path = shipped.get(asked, Path(asked))
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.ini")))
-        raise BadRecipe(f"recipe {asked}: cannot be read: {error}", hint=f"a file, or one of: {names}") from error
-    recipe = recipes.parse_recipe(text, path.stem)
+        hint = f"a file, or one of: {', '.join(shipped)}"
+        raise BadRecipe(f"recipe {asked}: cannot be read: {error}", hint=hint) from error
+    recipe = recipes.parse_recipe(text, path.stem, {name: file.read_text() for name, file in shipped.items()})
     if recipe.distribution not in debian.DISTRIBUTIONS:
         known = ", ".join(debian.DISTRIBUTIONS)
         raise BadRecipe(f"recipe {recipe.name}: unknown distribution {recipe.distribution} (known: {known})")
@@ -108,7 +110,7 @@ class Builder:
         """A directory with base.tar: the distribution's packages, installed."""
         recipe = self.recipe
         ingredients = {
-            "what": (recipe.distribution, recipe.suite, recipe.kernel, recipe.packages),
+            "what": (recipe.distribution, recipe.suite, recipe.components, recipe.kernel, recipe.packages),
             "accounts": (recipe.users, recipe.groups),
             "how": _own("debian.py"),
         }

@@ -53,9 +53,10 @@ class Debian:
                 hint="run apt-get update, or add the archive to the sources of apt",
             )
         require_mirror(main, recipe.suite, host)
-        lines = [f"deb {main} {recipe.suite} main"]
+        components = " ".join(("main", *recipe.components))
+        lines = [f"deb {main} {recipe.suite} {components}"]
         if security := sites.get("Debian-Security"):
-            lines.append(f"deb {security} {recipe.suite}-security main")
+            lines.append(f"deb {security} {recipe.suite}-security {components}")
         return tuple(lines)
 
     def bootstrap(self, recipe: Recipe, sources: Sequence[str], archive: Path, host: Host) -> None:

@@ -48,7 +48,6 @@ DRACUT_OPTIONS = (
     "--no-hostonly-cmdline",
     "--reproducible",
     "--zstd",
-    "--no-early-microcode",
 )
 SQUASHFS_OPTIONS = "-noappend -comp zstd -Xcompression-level 9 -b 128K -no-progress -quiet".split()
 """Level 15 takes nine times the processor time of level 9, and saves a twentieth."""

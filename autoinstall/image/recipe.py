@@ -64,6 +64,8 @@ class Recipe:
     name: str
     distribution: str
     suite: str
+    components: tuple[str, ...]
+    """Beside main, which every image is made of."""
     kernel: str
     version: str
     security_version: int
@@ -79,20 +81,10 @@ class Recipe:
     masked_units: tuple[str, ...]
 
 
+LISTS = frozenset(("components", "features", "words", "kernel_words", "packages"))
+SCALARS = frozenset(("extends", "distribution", "suite", "kernel", "version", "security_version"))
 KEYS: Mapping[str, frozenset[str] | None] = {
-    "image": frozenset(
-        (
-            "distribution",
-            "suite",
-            "kernel",
-            "kernel_words",
-            "version",
-            "security_version",
-            "features",
-            "words",
-            "packages",
-        )
-    ),
+    "image": SCALARS | LISTS,
     "python": None,
     "users": None,
     "groups": None,
@@ -102,9 +94,51 @@ KEYS: Mapping[str, frozenset[str] | None] = {
 }
 """Sections and their keys; None: the keys are names that the recipe chooses."""
 
+ADDED: Mapping[str, frozenset[str]] = {
+    section: LISTS if section == "image" else keys for section, keys in KEYS.items() if keys
+}
+"""What a recipe adds to the recipe that it extends; all else it replaces."""
 
-def parse_recipe(text: str, name: str) -> Recipe:
-    """The recipe `name` whose file holds `text`. Raises BadRecipe with every problem that was found."""
+
+def parse_recipe(text: str, name: str, bases: Mapping[str, str]) -> Recipe:
+    """The recipe `name` whose file holds `text`; it may extend one of `bases`, texts of recipes by their names.
+
+    Raises BadRecipe with every problem that was found.
+    """
+    parser = _extended(text, name, bases)
+    problems = _unknown_names(parser)
+    recipe = _Reader(parser, problems).recipe(name)
+    if problems:
+        raise BadRecipe(*(f"recipe {name}: {problem}" for problem in problems))
+    return recipe
+
+
+def _extended(text: str, name: str, bases: Mapping[str, str]) -> configparser.ConfigParser:
+    """What a recipe says, on top of what the recipe says that it extends, and so on."""
+    parsers, names = [_parse(text, name)], []
+    while base := parsers[-1].get("image", "extends", fallback=""):
+        names.append(base)
+        if base not in bases:
+            raise BadRecipe(f"recipe {name}: [image] extends an unknown recipe: {base}{_suggestion(base, bases)}")
+        if names.count(base) > 1:
+            raise BadRecipe(f"recipe {name}: [image] extends goes in a circle: {' -> '.join(names)}")
+        parsers.append(_parse(bases[base], base))
+    merged = parsers.pop()
+    for parser in reversed(parsers):
+        _put_on(merged, parser)
+    return merged
+
+
+def _put_on(merged: configparser.ConfigParser, parser: configparser.ConfigParser) -> None:
+    for section in parser.sections():
+        if not merged.has_section(section):
+            merged.add_section(section)
+        for key, value in parser[section].items():
+            there = merged[section].get(key) if key in ADDED.get(section, ()) else None
+            merged[section][key] = f"{there}\n{value}" if there else value
+
+
+def _parse(text: str, name: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(
         interpolation=None, delimiters=("=",), comment_prefixes=("#",), default_section=""
     )
@@ -113,12 +147,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
         parser.read_string(text, source=name)
     except configparser.Error as error:
         raise BadRecipe(f"recipe {name}: {error.message.replace(chr(10), ' ')}") from error
-    problems = _unknown_names(parser)
-    reader = _Reader(parser, problems)
-    recipe = reader.recipe(name)
-    if problems:
-        raise BadRecipe(*(f"recipe {name}: {problem}" for problem in problems))
-    return recipe
+    return parser
 
 
 def _unknown_names(parser: configparser.ConfigParser) -> list[str]:
@@ -154,6 +183,7 @@ class _Reader:
             name=name,
             distribution=self.word("image", "distribution", NAME),
             suite=self.word("image", "suite", NAME),
+            components=self.words("image", "components", NAME),
             kernel=self.word("image", "kernel", PACKAGE),
             version=self.text("image", "version"),
             security_version=self.number("image", "security_version", 1),

@@ -64,16 +64,17 @@ def test_an_apt_that_knows_no_debian_says_so() -> None:
     assert "apt-get update" in caught.value.hint
 
 
-def test_the_sources_are_those_of_apt_for_the_suite_of_the_recipe() -> None:
+@pytest.mark.parametrize(("recipe", "components"), [("vm", "main"), ("metal", "main non-free-firmware")])
+def test_the_sources_are_those_of_apt_for_suite_and_components_of_the_recipe(recipe: str, components: str) -> None:
     targets = (
         "Debian Backports|http://one.invalid/debian|main\n"
         "Debian|http://one.invalid/debian|non-free\n"
         "Debian|http://two.invalid/debian|main\n"
         "Debian-Security|http://two.invalid/security|main\n"
     )
-    assert Debian().sources(RECIPE, Recorded(apt_get=targets)) == (
-        "deb http://two.invalid/debian trixie main",
-        "deb http://two.invalid/security trixie-security main",
+    assert Debian().sources(build.read_recipe(recipe), Recorded(apt_get=targets)) == (
+        f"deb http://two.invalid/debian trixie {components}",
+        f"deb http://two.invalid/security trixie-security {components}",
     )
     assert parse_targets("") == {}
 

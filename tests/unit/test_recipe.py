@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autoinstall.errors import EXIT_ASKED, BadRecipe
@@ -34,7 +36,7 @@ drop = usr/share/doc boot/*
 
 
 def test_a_recipe_is_read_into_a_value() -> None:
-    recipe = parse_recipe(GOOD, "mine")
+    recipe = parse_recipe(GOOD, "mine", {})
     assert recipe.name == "mine"
     assert recipe.packages == ("python3", "lvm2", "less")
     assert recipe.words == ("console=tty0", "console=ttyS0,115200n8")
@@ -47,7 +49,7 @@ def test_a_recipe_is_read_into_a_value() -> None:
 
 BAD = [
     ("words = ", "word = ", r"\[image\] unknown key word; did you mean words\?"),
-    ("words = ", "colour = ", r"\[image\] unknown key colour \(known: distribution, features, kernel"),
+    ("words = ", "colour = ", r"\[image\] unknown key colour \(known: components, distribution, extends"),
     ("suite = trixie", "", r"\[image\] suite is missing"),
     ("suite = trixie", "suite = ../x", r"\[image\] suite has a bad value: '../x'"),
     ("[trim]", "[trin]", r"unknown section \[trin\]; did you mean trim\?"),
@@ -65,15 +67,73 @@ BAD = [
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[new or f"no {old}" for old, new, _ in BAD])
 def test_what_a_recipe_cannot_say_is_refused(old: str, new: str, message: str) -> None:
     with pytest.raises(BadRecipe, match=f"^recipe mine: {message}") as caught:
-        parse_recipe(GOOD.replace(old, new), "mine")
+        parse_recipe(GOOD.replace(old, new), "mine", {})
     assert caught.value.exit_code == EXIT_ASKED
     assert len(caught.value.reasons) == 1
 
 
 def test_every_problem_is_listed() -> None:
     with pytest.raises(BadRecipe) as caught:
-        parse_recipe(GOOD.replace("suite", "suit").replace("kvm = 224", "kvm = x"), "mine")
+        parse_recipe(GOOD.replace("suite", "suit").replace("kvm = 224", "kvm = x"), "mine", {})
     assert len(caught.value.reasons) == 3
+
+
+EXTENDING = """
+[image]
+extends = good
+kernel = linux-image-cloud-amd64
+components = non-free-firmware
+packages = firmware-bnx2
+
+[users]
+sshd = 203
+
+[groups]
+disks = 230
+
+[units]
+mask = a.service
+"""
+
+
+def test_a_recipe_that_extends_another_adds_to_its_lists_and_replaces_the_rest() -> None:
+    good, recipe = parse_recipe(GOOD, "good", {}), parse_recipe(EXTENDING, "mine", {"good": GOOD})
+    assert recipe == replace(
+        good,
+        name="mine",
+        kernel="linux-image-cloud-amd64",
+        components=("non-free-firmware",),
+        packages=(*good.packages, "firmware-bnx2"),
+        users=(User("sshd", 203, 203, "/nonexistent"), good.users[1]),  # type: ignore[arg-type]
+        groups={"kvm": 224, "disks": 230},
+        masked_units=("a.service",),
+    )
+
+
+def test_a_recipe_may_extend_one_that_extends_another_even_of_its_own_name() -> None:
+    bases = {"mine": EXTENDING, "good": GOOD}
+    recipe = parse_recipe("[image]\nextends = mine\nversion = 7\npackages = nano\n", "mine", bases)
+    assert recipe.packages == ("python3", "lvm2", "less", "firmware-bnx2", "nano")
+    assert (recipe.version, recipe.suite) == ("7", "trixie")
+
+
+MADE_WRONGLY = {
+    "no such base": ("goof", {"good": GOOD}, r"\[image\] extends an unknown recipe: goof; did you mean good\?"),
+    "itself": ("a", {"a": "[image]\nextends = a\n"}, r"\[image\] extends goes in a circle: a -> a"),
+    "a circle": (
+        "a",
+        {"a": "[image]\nextends = b\n", "b": "[image]\nextends = a\n"},
+        r"\[image\] extends goes in a circle: a -> b -> a",
+    ),
+    "an unknown key": ("good", {"good": GOOD}, r"\[image\] unknown key firmware \(known: .*\)"),
+}
+
+
+@pytest.mark.parametrize(("base", "bases", "message"), MADE_WRONGLY.values(), ids=MADE_WRONGLY)
+def test_what_cannot_be_extended_is_refused(base: str, bases: dict[str, str], message: str) -> None:
+    with pytest.raises(BadRecipe, match=f"^recipe mine: {message}$") as caught:
+        parse_recipe(f"[image]\nextends = {base}\nfirmware = all\n", "mine", bases)
+    assert len(caught.value.reasons) == 1
 
 
 @pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.ini")])
@@ -87,4 +147,4 @@ def test_shipped_recipes_are_good_and_fix_every_id_that_debian_does_not(name: st
 def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(BadRecipe, match="recipe nosuch: cannot be read") as caught:
         read_recipe("nosuch")
-    assert caught.value.hint == "a file, or one of: vm"
+    assert caught.value.hint == "a file, or one of: metal, vm"
