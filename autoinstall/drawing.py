@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoinstall.plan import Plan, digest
+from autoinstall.plan import Decision, Plan, digest
 from autoinstall.select import describe
 from autoinstall.sizes import for_people
 
@@ -14,6 +14,9 @@ LABEL_CELLS = 9
 
 def to_text(plan: Plan) -> str:
     """The plan: the disk, what is lost, what will be, in bytes and as pictures."""
+    if plan.decision is Decision.ALREADY_INSTALLED and plan.target.node:
+        stays = f"node   {plan.target.node.install_id}: finished, and stays as it is"
+        return "\n".join([f"disk   {describe(plan.target)}", stays, f"plan   {digest(plan)}"])
     return "\n".join([*_before(plan), *_after(plan), *_rest(plan)])
 
 

@@ -15,6 +15,7 @@ from autoinstall.facts import Facts
 from autoinstall.grammar import After, FailureAction
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
+from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
 from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
 from autoinstall.probe import addresses, disks, nics, probe
@@ -77,6 +78,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return _already_installed(plan, host)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
+    use_address(request, plan, host)
     return _execute(plan, host, sinks)
 
 

@@ -13,6 +13,7 @@ from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
 from autoinstall.grammar import After, OnFailure
+from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import Layout, Space, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
@@ -28,7 +29,8 @@ ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 LEAST_ESP_OF_LARGE_SECTORS = 272 * MIB
 """65525 clusters of 4096 bytes, and FAT: fewer is not FAT32 (fatgen103)."""
 
-STACK_KINDS = frozenset({"LVM2_member", "linux_raid_member", "crypto_LUKS", "mpath_member"})
+MD_MEMBER = "linux_raid_member"
+STACK_KINDS = frozenset({"LVM2_member", MD_MEMBER, "crypto_LUKS", "mpath_member"})
 
 
 class Decision(Enum):
@@ -87,6 +89,9 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     decision = _decide(request, target)
     _refuse_unfit(target, facts)
+    _refuse_a_path(target, facts)
+    _refuse_a_member(target, facts)
+    _refuse_shared_address(request, facts)
     space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes, request.sizes)
     layout = place(install_id(target, facts), space)
     _refuse_small_slots(layout, facts.image)
@@ -155,6 +160,38 @@ def _refuse_unfit(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"a node of ours is already on {describe(others[0])}: two in one machine have the same roles",
             hint=f"install onto that one ({selector_for(others[0], facts.disks)}), or remove it",
+        )
+
+
+def _refuse_a_path(target: Disk, facts: Facts) -> None:
+    """Two disks of one WWN, serial and size are two paths to one disk, and none of them is it."""
+    identity = (target.wwn, target.serial, target.size_bytes)
+    paths = [disk for disk in facts.disks if (disk.wwn, disk.serial, disk.size_bytes) == identity]
+    if target.wwn and len(paths) > 1:
+        raise Refused(
+            f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
+            hint="this version knows no multipath: leave one path connected, or name another disk",
+        )
+
+
+def _refuse_a_member(target: Disk, facts: Facts) -> None:
+    """An array that has members on other disks too is not taken apart: they were not named."""
+    arrays = {mark.uuid for mark in target.signatures if mark.kind == MD_MEMBER and mark.uuid}
+    others = [disk for disk in facts.disks if disk.path != target.path]
+    shared = [disk.path for disk in others for mark in disk.signatures if mark.uuid in arrays]
+    if shared:
+        raise Refused(
+            f"{target.path} is a member of an MD array, and so is {' and '.join(shared)}",
+            hint="stop the array and clear its members, or name another disk",
+        )
+
+
+def _refuse_shared_address(request: Request, facts: Facts) -> None:
+    wired = [nic.name for nic in facts.nics if nic.wired]
+    if request.address.by is AddressBy.STATIC and not request.boot_interface and len(wired) > 1:
+        raise Refused(
+            f"ip={request.address.client} is for one NIC, and this machine has {', '.join(wired)}",
+            hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",
         )
 
 

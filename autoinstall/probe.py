@@ -143,7 +143,7 @@ def _examined(host: Host, disk: Disk) -> Disk:
     return replace(
         disk,
         signatures=_signatures(host, disk.path, block.SYS_BLOCK / disk.name),
-        node=_node_mark(disk.path, disk.size_bytes, disk.sector_bytes),
+        node=_node_mark(disk),
         examined=True,
     )
 
@@ -183,24 +183,30 @@ def _signatures(host: Host, path: str, sys_path: Path) -> tuple[Signature, ...]:
     return tuple(found)
 
 
-def _node_mark(path: str, size: int, sector: int) -> NodeMark | None:
-    """Our install, by the primary table or, where that is broken, by the backup."""
+def node_table(disk: Disk) -> tuple[NodeMark, Sequence[gpt.Entry]] | None:
+    """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost."""
+    size, sector = disk.size_bytes, disk.sector_bytes
     if size < 64 * sector or sector < 512:
         return None
+    sector_0 = block.read_direct(disk.path, 0, sector)
+    for lba in (1, size // sector - 1):
+        header = gpt.parse_header(block.read_direct(disk.path, lba * sector, sector))
+        if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
+            continue
+        data = block.read_direct(disk.path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
+        entries = gpt.parse_entries(header, data)
+        mark = gpt.recognise(header, entries, sector_0) if entries else None
+        if entries and mark:
+            return mark, entries
+    return None
+
+
+def _node_mark(disk: Disk) -> NodeMark | None:
     try:
-        sector_0 = block.read_direct(path, 0, sector)
-        for lba in (1, size // sector - 1):
-            header = gpt.parse_header(block.read_direct(path, lba * sector, sector))
-            if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
-                continue
-            data = block.read_direct(path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
-            entries = gpt.parse_entries(header, data)
-            mark = gpt.recognise(header, entries, sector_0) if entries else None
-            if mark:
-                return mark
+        table = node_table(disk)
     except DeviceLost:
         return None
-    return None
+    return table[0] if table else None
 
 
 class _Uses:

@@ -14,7 +14,7 @@ from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.facts import Disk
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS, VOLUME_GROUP
-from autoinstall.probe import disks
+from autoinstall.probe import disks, node_table
 from autoinstall.report.sinks import Consoles
 
 MOUNTS = Path("/run/autoinstall/rescue.d")
@@ -26,6 +26,8 @@ INTRODUCTION = """
 This is autoinstall's rescue system. Nothing was installed, and nothing was written.
 Below is what was found of a node; all of it is read-only. To change something, mount it again:
   mount -o remount,rw DIRECTORY"""
+
+UNKNOWN_TO_LINUX = "Linux sees no partitions here: a broken table, or an unfinished install; these are our table's:"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
     nodes = [disk for disk in disks(host, examine=True) if disk.node]
     for disk in nodes:
         consoles.say(f"{disk.path}: a node, install id {disk.node.install_id if disk.node else ''}")
-        for line in mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1):
+        lines = [*_partitions_found(disk), *mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1)]
+        for line in lines:
             consoles.say(f"  {line}")
     if not nodes:
         consoles.say("no disk of this machine carries a node")
@@ -56,6 +59,18 @@ def mount_node(host: Host, disk: Disk, root: Path, *, single: bool) -> list[str]
             wanted.append((number, where, options))
     lines = [_tried(host, disk, number, (where, options)) for number, where, options in wanted]
     return [*lines, _data(host, root / "Data")]
+
+
+def _partitions_found(disk: Disk) -> list[str]:
+    """Linux reads no backup table by itself: it is told of the partitions, in memory, and people of that."""
+    try:
+        table = None if block.partition_numbers(disk.path) else node_table(disk)
+        for number, entry in enumerate(table[1] if table else (), start=1):
+            start, end = entry.first_lba * disk.sector_bytes, (entry.last_lba + 1) * disk.sector_bytes
+            block.add_partition(disk.path, (number, start, end - start))
+    except AutoinstallError as error:
+        return [str(error)]
+    return [UNKNOWN_TO_LINUX] if table else []
 
 
 def _tried(host: Host, disk: Disk, number: int, how: tuple[Path, str]) -> str:

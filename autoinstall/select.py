@@ -63,7 +63,8 @@ def selector_for(disk: Disk, disks: Sequence[Disk]) -> str:
     """A word that names just this disk, by the most lasting of its identities."""
     if disk.serial and sum(other.serial == disk.serial for other in disks) == 1:
         return f"storage_init=serial:{disk.serial}"
-    by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/")]
+    elsewhere = {link for other in disks if other.path != disk.path for link in other.links}
+    by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/") and link not in elsewhere]
     return f"storage_init={(by_id or [disk.path])[0]}"
 
 

@@ -15,6 +15,7 @@ ROOT = (0, 0)
 SHADOW_GROUP = (0, 42)
 ADMIN = (1000, 1000)
 """Owners (uid, gid), fixed in every recipe: Debian's own numbers for root and shadow, ours for admin."""
+MANAGEMENT_NETWORK = "/etc/systemd/network/10-management.network"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _network(request: Request, nic: Nic | None) -> list[NodeFile]:
         text += "" if request.time_servers else "FallbackNTP=\n"
         files.append(NodeFile("/etc/systemd/timesyncd.conf.d/10-autoinstall.conf", text))
     if request.address.by is not AddressBy.OFF:
-        files.append(NodeFile("/etc/systemd/network/10-management.network", network_file(request, nic)))
+        files.append(NodeFile(MANAGEMENT_NETWORK, network_file(request, nic)))
     return files
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 from autoinstall.drawing import WIDTH_CELLS, draw, to_text
-from autoinstall.facts import Signature
+from autoinstall.facts import NodeMark, Signature
 from autoinstall.plan import digest, make_plan
 from autoinstall.sizes import GIB, MIB
 from tests.unit.machines import MACHINE, VDA, asked
@@ -35,3 +36,12 @@ def test_the_text_shows_what_is_lost_and_what_will_be_and_the_digest() -> None:
     assert "lost   /dev/vda1: ext4 'photos', 1024 MiB" in text
     assert "│BIOS-boot│EFI" in text
     assert digest(plan) in text
+
+
+def test_of_a_finished_node_nothing_is_said_to_be_lost() -> None:
+    there = (Signature("/dev/vda6", "ext4", "LOGGING", size_bytes=GIB),)
+    disk = replace(VDA, signatures=there, node=NodeMark(UUID(int=7), finished=True))
+    text = to_text(make_plan(asked("storage_init"), replace(MACHINE, disks=(disk,))))
+    assert f"node   {UUID(int=7)}: finished, and stays as it is" in text
+    assert "lost" not in text
+    assert "after" not in text

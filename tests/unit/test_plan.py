@@ -14,8 +14,10 @@ from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature
 from autoinstall.image.manifest import ImageFile
 from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
 from autoinstall.sizes import GIB, MIB
-from tests.unit.machines import HASH, MACHINE, MANIFEST, SR0, VDA, VDB, asked
+from tests.unit.machines import HASH, MACHINE, MANIFEST, NIC, SR0, VDA, VDB, asked
 
+PATH = replace(VDA, wwn="0x5000c500a0000001")
+MEMBER = replace(VDA, signatures=(Signature("/dev/vda", "linux_raid_member", uuid="u-u-i-d"),))
 DATA = (Signature("/dev/vda", "ext4", "holiday", "u-u-i-d", 16 * GIB),)
 
 
@@ -57,6 +59,16 @@ def test_another_disk_or_machine_has_another_install_id() -> None:
         ("storage_init", (replace(VDA, sector_bytes=4096),), "a BIOS boots from sectors of 512"),
         ("storage_init=/dev/vda", (VDA, replace(VDB, node=NodeMark(UUID(int=1), True))), "already on /dev/vdb"),
         ("storage_init BOOTIF=eth7", (VDA,), "fits no NIC"),
+        (
+            "storage_init=/dev/vda",
+            (PATH, replace(PATH, path="/dev/vdb")),
+            "/dev/vda and /dev/vdb are paths to one disk",
+        ),
+        (
+            "storage_init=/dev/vda",
+            (MEMBER, replace(MEMBER, path="/dev/vdb")),
+            "a member of an MD array, and so is /dev/vdb",
+        ),
     ],
 )
 def test_a_machine_that_does_not_fit_is_refused(line: str, disks: tuple[Disk, ...], says: str) -> None:
@@ -64,6 +76,21 @@ def test_a_machine_that_does_not_fit_is_refused(line: str, disks: tuple[Disk, ..
         _plan(line, *disks)
     assert says in str(caught.value)
     assert caught.value.exit_code == 3
+
+
+def test_disks_that_only_share_a_wwn_or_a_serial_are_two() -> None:
+    others = replace(VDB, wwn=PATH.wwn), replace(VDB, path="/dev/vdc", serial=PATH.serial)
+    assert _plan("storage_init=/dev/vda", PATH, *others).target == PATH
+
+
+def test_an_address_is_for_one_nic() -> None:
+    two = replace(MACHINE, nics=(NIC, replace(NIC, name="enp0s4", mac="52:54:00:12:34:57")))
+    line = "storage_init ip=192.0.2.7::192.0.2.1:24"
+    with pytest.raises(Refused, match="is for one NIC, and this machine has enp0s3, enp0s4") as caught:
+        _plan(line, facts=two)
+    assert caught.value.exit_code == 3
+    assert _plan(f"{line} BOOTIF=enp0s4", facts=two).nic == two.nics[1]
+    assert _plan(line).nic is None
 
 
 def test_a_named_disk_may_lose_its_data_and_the_plan_says_what() -> None:

@@ -76,6 +76,12 @@ def test_an_offered_word_selects_the_disk_that_it_is_offered_for() -> None:
         assert select_disk(disk(word), twins) == one
 
 
+def test_a_name_that_two_disks_have_is_not_offered() -> None:
+    shared = ("/dev/disk/by-id/wwn-0x5000c500a0000001",)
+    twins = [replace(VDA, links=shared), replace(VDB, serial=VDA.serial, links=shared)]
+    assert [selector_for(one, twins) for one in twins] == ["storage_init=/dev/vda", "storage_init=/dev/vdb"]
+
+
 DARK = Nic("eth9", "52:54:00:00:00:09")
 
 

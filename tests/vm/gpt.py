@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTOR = 512
+SECTOR, LARGE_SECTOR = 512, 4096
 HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
 ENTRY = struct.Struct("<16s16sQQQ72s")
 SIGNATURE = b"EFI PART"
@@ -54,13 +54,15 @@ class NoTable(AssertionError):
 
 
 def read_table(disk: Path) -> Table:
-    """The table of a disk image with 512-byte sectors. Raises NoTable."""
+    """The table of a disk image; its sectors have 4096 bytes where a header stands behind so many. Raises NoTable."""
     with disk.open("rb") as file:
         size = file.seek(0, 2)
-        last = size // SECTOR - 1
+        file.seek(LARGE_SECTOR)
+        bytes_each = LARGE_SECTOR if file.read(len(SIGNATURE)) == SIGNATURE else SECTOR
+        last = size // bytes_each - 1
 
         def read(sector: int, count: int) -> bytes:
-            file.seek(sector * SECTOR)
+            file.seek(sector * bytes_each)
             return file.read(count)
 
         primary = _half(read, 1)
@@ -69,7 +71,7 @@ def read_table(disk: Path) -> Table:
         raise NoTable("the two halves differ")
     if primary.other != last or backup.other != 1:
         raise NoTable(f"the halves do not point at each other: {primary.other}, {backup.other}, disk ends at {last}")
-    return Table(primary.disk_guid, tuple(_partitions(primary.entries)))
+    return Table(primary.disk_guid, tuple(_partitions(primary.entries, bytes_each)))
 
 
 def protective_entry(sector_zero: bytes) -> tuple[int, int, int]:
@@ -87,7 +89,7 @@ class _Half:
 
 def _half(read: object, sector: int) -> _Half:
     assert callable(read)
-    raw = read(sector, SECTOR)
+    raw = read(sector, HEADER.size)
     fields = HEADER.unpack_from(raw)
     signature, _, size, crc, _, mine, other, _, _, guid, first_entry, count, entry_size, entries_crc = fields
     if signature != SIGNATURE:
@@ -102,13 +104,13 @@ def _half(read: object, sector: int) -> _Half:
     return _Half(_guid(guid), other, entries)
 
 
-def _partitions(entries: bytes) -> Iterator[Partition]:
+def _partitions(entries: bytes, sector_bytes: int) -> Iterator[Partition]:
     for number, (kind, unique, first, last, _, name) in enumerate(ENTRY.iter_unpack(entries), 1):
         if kind != bytes(16):
             label = name.decode("utf-16-le").rstrip("\0")
-            size = (last - first + 1) * SECTOR
+            size = (last - first + 1) * sector_bytes
             known = TYPES.get(_guid(kind), _guid(kind))
-            yield Partition(number, label, known, _guid(unique), first * SECTOR, size)
+            yield Partition(number, label, known, _guid(unique), first * sector_bytes, size)
 
 
 def _guid(raw: bytes) -> str:

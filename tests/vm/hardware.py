@@ -41,7 +41,7 @@ class Disk:
     """A disk: the file under it, and what the machine sees of it.
 
     `write_log`: a file that receives every write and flush, in order, in the format of dm-log-writes.
-    `faults`: a file of QEMU's blkdebug rules.
+    `faults`: a file of QEMU's blkdebug rules. `name`: of the device, where two have the same serial.
     """
 
     path: Path
@@ -52,11 +52,13 @@ class Disk:
     faults: Path | None = None
     on_error: OnError = OnError.REPORT
     sector_bytes: int = 512
+    wwn: int | None = None
+    name: str = ""
 
     @property
     def id(self) -> str:
         """QEMU's name of the device."""
-        return f"disk-{self.serial}"
+        return f"disk-{self.name or self.serial}"
 
     def block_nodes(self) -> list[dict[str, object]]:
         """The layers under the device, for blockdev-add; the last is the top, and has the disk's id."""
@@ -101,6 +103,8 @@ class Disk:
             device["bootindex"] = self.boot_index
         if self.sector_bytes != 512:
             device |= {"logical_block_size": self.sector_bytes, "physical_block_size": self.sector_bytes}
+        if self.wwn is not None:
+            device["wwn"] = self.wwn
         if self.bus in (Bus.VIRTIO, Bus.SCSI):
             device |= {"werror": self.on_error.value, "rerror": self.on_error.value}
         return device
@@ -122,6 +126,8 @@ class Hardware:
     `netboot`: a directory that the machine's NIC boots from, over TFTP; then, and only then, the machine reaches
     this host's loopback, as 10.0.2.2.
 
+    `address`: where its sshd listens; empty is where DHCP of QEMU's network puts the first machine.
+
     `cpus`: one is right where two machines run beside each other on two cores. A second one for each then makes
     a boot half as long again (two nodes at once: 110 s with two CPUs, 75 s with one); alone it is worth having.
     """
@@ -136,6 +142,7 @@ class Hardware:
     incoming: bool = False
     uuid: str = "9c0de0a7-0000-4000-8000-00000000a001"
     mac: str = "52:54:00:a0:00:01"
+    address: str = ""
     netboot: Path | None = None
     more: tuple[str, ...] = ()
 
@@ -169,10 +176,11 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     if hardware.cdrom:
         words += ["-blockdev", json.dumps(_cdrom(hardware.cdrom))]
         words += ["-device", "ide-cd,drive=cdrom,bus=ahci0.0,bootindex=9"]
-    for disk in hardware.disks:
+    for port, disk in enumerate(hardware.disks, start=1):
         for node in disk.block_nodes():
             words += ["-blockdev", json.dumps(node)]
-        words += ["-device", json.dumps(disk.device())]
+        place = {"bus": f"ahci0.{port}"} if disk.bus is Bus.SATA else {}
+        words += ["-device", json.dumps(disk.device() | place)]
     if hardware.direct:
         words += ["-kernel", str(hardware.direct.kernel), "-initrd", str(hardware.direct.initrd)]
         words += ["-append", hardware.direct.command_line]
@@ -182,7 +190,7 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
 
 
 def _network(hardware: Hardware, ssh_port: int) -> list[str]:
-    backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"
+    backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{ssh_port}-{hardware.address}:22"
     nic = f"virtio-net-pci,netdev=net0,mac={hardware.mac}"
     if hardware.netboot:
         return [

@@ -72,3 +72,8 @@ class WriteLog:
                 if write.is_data:
                     file.seek(write.start_bytes)
                     file.write(self.data(write))
+
+
+def written(log: Path) -> list[Write]:
+    """The writes of data in a log; QEMU writes its head with the first of them."""
+    return [write for write in WriteLog(log) if write.is_data] if log.stat().st_size else []
