@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoinstall.errors import BadUsage
 from autoinstall.host import Host, Run
 from autoinstall.image.grub import iso_mark, marked
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, volume_label
+from autoinstall.image.words import checked_words, quoted_words
 
 ACTION_WORDS = frozenset(
     ("storage_init", "ovirt_init", "firstboot", "ovirt_firstboot", "reinstall", "upgrade", "uninstall", "stateless")
 )
 LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30".split()
-PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/=+@%^")
 ESP_SECTORS = 4096
 EPOCH_S = 1735689600
 """What every file of a medium is dated, and what its volume is named after where that is a time: 2025-01-01."""
 REPRODUCIBLE = Run(environment={"SOURCE_DATE_EPOCH": str(EPOCH_S)})
-LONGEST_LINE = 2048
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def render_menu(medium: Medium) -> str:
 
     The default entry installs only if the baked-in line asks for it.
     """
-    words = _checked_words(medium.line)
+    words = checked_words(medium.line)
     asked = any(_name(word) in ACTION_WORDS for word in words)
     live = [f"root=live:LABEL={volume_label(medium.manifest)}", *LIVE_WORDS, *medium.default_words]
     install = [*live, *words] if asked else [*live, *words, "storage_init"]
@@ -49,26 +47,8 @@ def render_menu(medium: Medium) -> str:
     return (
         medium.template.replace("@DEFAULT@", "install" if asked else "live")
         .replace("@ENTRIES@\n", entries)
-        .replace("@LIVE@", _quoted_words(live))
+        .replace("@LIVE@", quoted_words(live))
     )
-
-
-def quoted(word: str) -> str:
-    """A word that GRUB's shell hands on as it is."""
-    return f"'{word}'" if set(word) - PLAIN else word
-
-
-def split_words(line: str) -> list[str]:
-    """The words of a kernel command line. Double quotes protect blanks, and go: GRUB puts its own."""
-    words, word, inside = [], "", False
-    for char in line:
-        inside ^= char == '"'
-        if char.isspace() and not inside:
-            words.append(word)
-            word = ""
-        elif char != '"':
-            word += char
-    return [found for found in (*words, word) if found]
 
 
 def write_iso(medium: Medium, output: Path, host: Host, scratch: Path) -> None:
@@ -115,26 +95,10 @@ def _make_esp(scratch: Path, host: Host) -> Path:
 def _entry(title: str, name: str, words: Sequence[str]) -> str:
     return (
         f'menuentry "{title}" --id {name} {{\n'
-        f"  linux /autoinstall/vmlinuz {_quoted_words(words)}\n"
+        f"  linux /autoinstall/vmlinuz {quoted_words(words)}\n"
         "  initrd /autoinstall/initrd.img\n"
         "}\n"
     )
-
-
-def _quoted_words(words: Sequence[str]) -> str:
-    return " ".join(quoted(word) for word in words)
-
-
-def _checked_words(line: str) -> list[str]:
-    if any(ord(char) < 32 or ord(char) == 127 for char in line):
-        raise BadUsage("--cmdline: control characters have no place on a kernel command line")
-    if set(line) & set("\\'"):
-        raise BadUsage("--cmdline: GRUB doubles backslashes and single quotes; write the word without them")
-    if line.count('"') % 2:
-        raise BadUsage("--cmdline: a double quote is not closed")
-    if len(line.encode()) >= LONGEST_LINE:
-        raise BadUsage(f"--cmdline: {len(line.encode())} bytes; the kernel reads {LONGEST_LINE - 1}")
-    return split_words(line)
 
 
 def _name(word: str) -> str:

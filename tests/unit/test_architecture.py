@@ -21,6 +21,7 @@ PURE = [
     "grammar_network",
     "image/manifest",
     "image/recipe",
+    "image/words",
     "layout",
     "parameters",
     "plan",

@@ -11,8 +11,9 @@ import pytest
 
 from autoinstall.errors import BadUsage, BuildFailed
 from autoinstall.image.grub import ISO_MARK, iso_mark, marked, patched_boot_sector, patched_core
-from autoinstall.image.iso import Medium, render_menu, split_words
+from autoinstall.image.iso import Medium, render_menu
 from autoinstall.image.layers import NODE_GRUB_CFG, node_menu
+from autoinstall.image.words import split_words
 from tests.unit.test_manifest import MANIFEST
 
 TEMPLATE = NODE_GRUB_CFG.with_name("iso.cfg").read_text()
