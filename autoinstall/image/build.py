@@ -19,6 +19,7 @@ from autoinstall.image import recipe as recipes
 from autoinstall.image.cache import MIB, Cache, Product, digest, require_space
 from autoinstall.image.layers import Layers
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest, render_manifest
+from autoinstall.image.pxe import NETWORK_LOADER
 from autoinstall.image.tree import Tree
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -49,6 +50,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     for name in (*FILE_NAMES, MANIFEST_NAME):
         _copy(image / name, args.output / name)
+    _copy(builder.boot_files() / "network" / NETWORK_LOADER, args.output / NETWORK_LOADER)
     output = args.output / f"autoinstall-{recipe.name}.iso"
     builder.iso(image, args.cmdline, output)
     print(_table(args.output, output))
@@ -122,7 +124,7 @@ class Builder:
         return self.cache.get(Product("base", ingredients, NEEDS_MIB["base"]), make)
 
     def boot_files(self) -> Path:
-        """A directory with node/ and medium/: see grub.make_boot_files."""
+        """A directory with node/, medium/ and network/: see grub.make_boot_files."""
         recipe = self.recipe
         ingredients = {"what": (recipe.distribution, recipe.suite), "how": _own("debian.py", "grub.py")}
 
@@ -229,6 +231,5 @@ def _image_file(path: Path) -> ImageFile:
 
 
 def _table(directory: Path, iso_path: Path) -> str:
-    sizes = [(directory / name, (directory / name).stat().st_size) for name in (*FILE_NAMES, MANIFEST_NAME)]
-    sizes.append((iso_path, iso_path.stat().st_size))
-    return "\n".join(f"{size / MIB:8.1f} MiB  {path}" for path, size in sizes)
+    paths = [*(directory / name for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER)), iso_path]
+    return "\n".join(f"{path.stat().st_size / MIB:8.1f} MiB  {path}" for path in paths)

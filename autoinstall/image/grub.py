@@ -32,10 +32,33 @@ MODULES = (
     "echo", "serial", "terminal", "configfile", "search", "search_fs_file", "reboot", "halt", "minicmd", "ls",
     "cat", "chain", "help", "sleep",
 )  # fmt: skip
-NODE_PREFIX_BIOS = "(,gpt2)/grub"
-NODE_PREFIX_UEFI = "/grub"
 ISO_PREFIX = "/boot/grub"
 ISO_EARLY = f"search --no-floppy --set=root --file /autoinstall/{ISO_MARK}\nset prefix=($root){ISO_PREFIX}\n"
+
+
+@dataclass(frozen=True)
+class Loader:
+    """One image of GRUB: for what, where it finds its grub.cfg, modules beside the usual, what it does first."""
+
+    target: str
+    prefix: str
+    modules: tuple[str, ...] = ()
+    early: str = ""
+
+    @property
+    def platform(self) -> str:
+        """GRUB's name for the machines that it is for."""
+        return "x86_64-efi" if self.target == "x86_64-efi" else "i386-pc"
+
+
+LOADERS = {
+    "node/core.img": Loader("i386-pc", "(,gpt2)/grub", ("biosdisk",)),
+    "node/BOOTX64.EFI": Loader("x86_64-efi", "/grub"),
+    "medium/eltorito.img": Loader("i386-pc-eltorito", ISO_PREFIX, ("biosdisk",)),
+    "medium/BOOTX64.EFI": Loader("x86_64-efi", ISO_PREFIX, early=ISO_EARLY),
+    "network/grubx64.efi": Loader("x86_64-efi", "", ("efinet", "tftp", "http")),
+}
+"""By the file they become. Without a prefix GRUB looks where its own file came from: server and directory."""
 
 
 @dataclass(frozen=True)
@@ -49,35 +72,29 @@ class GrubTree:
         """GRUB's modules and images for a platform."""
         return self.root / "usr/lib/grub" / platform
 
-    def make_image(self, target: str, prefix: str, output: Path, early: str = "") -> None:
+    def make_image(self, loader: Loader, output: Path) -> None:
         """grub-mkimage of the tree, run by the tree's own dynamic loader."""
-        platform = "x86_64-efi" if target == "x86_64-efi" else "i386-pc"
-        modules = MODULES if platform == "x86_64-efi" else (*MODULES, "biosdisk")
-        config = []
-        if early:
-            (output.parent / "early.cfg").write_text(early)
-            config = ["--config", str(output.parent / "early.cfg")]
+        early = output.with_suffix(".early")
+        early.write_text(loader.early)
         self.host.run(
             self.root / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", self._libraries(),
-            self.root / "usr/bin/grub-mkimage", "--directory", self.directory(platform), "--format", target,
-            "--prefix", prefix, "--output", output, *config, *modules,
-            doing=f"making GRUB's image for {target}",
+            self.root / "usr/bin/grub-mkimage", "--directory", self.directory(loader.platform),
+            "--format", loader.target, "--prefix", loader.prefix, "--output", output,
+            *(("--config", early) if loader.early else ()), *MODULES, *loader.modules,
+            doing=f"making GRUB's image {output.name} for {loader.target}",
         )  # fmt: skip
+        early.unlink()
 
     def _libraries(self) -> Path:
         return self.root / "usr/lib/x86_64-linux-gnu"
 
 
 def make_boot_files(tree: GrubTree, into: Path) -> None:
-    """Fills `into`/node with what an install copies to a disk, and `into`/medium with what an ISO needs."""
+    """Fills `into` with node/, what an install copies to a disk, medium/, what an ISO needs, and network/."""
+    for name, loader in LOADERS.items():
+        (into / name).parent.mkdir(exist_ok=True)
+        tree.make_image(loader, into / name)
     node, medium = into / "node", into / "medium"
-    node.mkdir()
-    medium.mkdir()
-    tree.make_image("i386-pc", NODE_PREFIX_BIOS, node / "core.img")
-    tree.make_image("x86_64-efi", NODE_PREFIX_UEFI, node / "BOOTX64.EFI")
-    tree.make_image("i386-pc-eltorito", ISO_PREFIX, medium / "eltorito.img")
-    tree.make_image("x86_64-efi", ISO_PREFIX, medium / "BOOTX64.EFI", early=ISO_EARLY)
-    (medium / "early.cfg").unlink()
     bios = tree.directory("i386-pc")
     (medium / "boot_hybrid.img").write_bytes((bios / "boot_hybrid.img").read_bytes())
     (node / "boot.img").write_bytes(patched_boot_sector((bios / "boot.img").read_bytes()))

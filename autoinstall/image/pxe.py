@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +12,10 @@ from autoinstall import cmdline
 from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
+from autoinstall.image.words import checked_words, quoted_words
 
 KERNEL_WORDS = "rd.live.image rd.neednet=1 rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
+NETWORK_LOADER, GRUB_MENU = "grubx64.efi", "grub.cfg"
 IPXE_SCRIPT, PXELINUX_MENU = "autoexec.ipxe", "pxelinux.cfg/default"
 """autoexec.ipxe is what an iPXE that was loaded from this directory looks for by itself."""
 
@@ -28,19 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
-    words = cmdline.render(cmdline.parse(args.cmdline))
+    words = checked_words(args.cmdline)
+    line = cmdline.render(cmdline.parse(args.cmdline))
     try:
         parse_manifest((args.image / MANIFEST_NAME).read_bytes())
         args.output.mkdir(parents=True, exist_ok=True)
-        for name in (*FILE_NAMES, MANIFEST_NAME):
+        for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER):
             shutil.copyfile(args.image / name, args.output / name)
     except OSError as error:
         raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error
-    (args.output / IPXE_SCRIPT).write_text(ipxe_script(url, words))
-    menu = args.output / PXELINUX_MENU
-    menu.parent.mkdir(exist_ok=True)
-    menu.write_text(pxelinux_menu(url, words))
-    print(f"serve {args.output} at {url}; boot {url}/{IPXE_SCRIPT}, or pxelinux with {PXELINUX_MENU}")
+    for name, text in (
+        (GRUB_MENU, grub_menu(url, words)),
+        (IPXE_SCRIPT, ipxe_script(url, line)),
+        (PXELINUX_MENU, pxelinux_menu(url, line)),
+    ):
+        (args.output / name).parent.mkdir(exist_ok=True)
+        (args.output / name).write_text(text)
+    print(f"serve {args.output} at {url} and by TFTP; machines start with")
+    print(f"  UEFI: {NETWORK_LOADER}, which reads {GRUB_MENU}")
+    print(f"  BIOS: iPXE, which reads {IPXE_SCRIPT}, or pxelinux, which reads {PXELINUX_MENU}")
     return EXIT_OK
 
 
@@ -54,20 +63,38 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def ipxe_script(url: str, words: str) -> str:
+def grub_menu(url: str, words: Sequence[str]) -> str:
+    """The menu for GRUB, which takes kernel and initrd from where its own file came from.
+
+    Nobody is at the keyboard: what cannot be fetched is tried again after a new start.
+    """
+    live = quoted_words([_root(url), *KERNEL_WORDS.split()])
+    line = " ".join(filter(None, [live, "BOOTIF=$net_default_mac", quoted_words(words)]))
+    return (
+        "set timeout=1\nset fallback=1\n"
+        f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
+        'menuentry "Try again from the start" {\n  sleep 10\n  reboot\n}\n'
+    )
+
+
+def ipxe_script(url: str, line: str) -> str:
     """The script that boots a machine into the live system; BOOTIF is the NIC it came from."""
-    line = _line(url, words, "BOOTIF=01-${netX/mac:hexhyp}")
+    line = _line(url, "BOOTIF=01-${netX/mac:hexhyp}", line)
     return f"#!ipxe\nkernel {url}/vmlinuz initrd=initrd.img {line}\ninitrd {url}/initrd.img\nboot\n"
 
 
-def pxelinux_menu(url: str, words: str) -> str:
+def pxelinux_menu(url: str, line: str) -> str:
     """The menu for pxelinux, which takes kernel and initrd from its own server; IPAPPEND 2 adds BOOTIF."""
-    line = _line(url, words, "")
+    line = _line(url, "", line)
     return (
         f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img {line}\n  IPAPPEND 2\n"
     )
 
 
-def _line(url: str, words: str, nic: str) -> str:
-    """The kernel's words. A BOOTIF among `words` stands: the last one counts."""
-    return " ".join(filter(None, [f"root=live:{url}/root.squashfs", KERNEL_WORDS, nic, words]))
+def _line(url: str, nic: str, line: str) -> str:
+    """The kernel's words. A BOOTIF in `line` stands: the last one counts."""
+    return " ".join(filter(None, [_root(url), KERNEL_WORDS, nic, line]))
+
+
+def _root(url: str) -> str:
+    return f"root=live:{url}/root.squashfs"

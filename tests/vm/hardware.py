@@ -36,6 +36,12 @@ class OnError(Enum):
     STOP = "stop"
 
 
+NIC = "virtio-net-pci"
+SILENT_MAC = "52:54:00:a0:00:ff"
+BOOT_FILES = {Firmware.BIOS: "autoexec.ipxe", Firmware.UEFI: "grubx64.efi"}
+"""What a firmware is told to fetch: SeaBIOS has iPXE in the NIC's ROM, OVMF its own PXE and drivers."""
+
+
 @dataclass(frozen=True)
 class Disk:
     """A disk: the file under it, and what the machine sees of it.
@@ -123,8 +129,10 @@ class Direct:
 class Hardware:
     """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save.
 
-    `netboot`: a directory that the machine's NIC boots from, over TFTP; then, and only then, the machine reaches
-    this host's loopback, as 10.0.2.2.
+    `netboot`: a directory that the machine's NIC boots from, over TFTP, behind all disks, or before all of them
+    (`netboot_first`); then, and only then, the machine reaches this host's loopback, as 10.0.2.2.
+
+    `silent_nic`: there is another NIC before that one, with a link, and nobody at the other end.
 
     `address`: where its sshd listens; empty is where DHCP of QEMU's network puts the first machine.
 
@@ -144,6 +152,8 @@ class Hardware:
     mac: str = "52:54:00:a0:00:01"
     address: str = ""
     netboot: Path | None = None
+    netboot_first: bool = False
+    silent_nic: bool = False
     more: tuple[str, ...] = ()
 
 
@@ -190,16 +200,19 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
 
 
 def _network(hardware: Hardware, ssh_port: int) -> list[str]:
+    words: list[str] = []
+    if hardware.silent_nic:
+        words += ["-netdev", "hubport,id=silent,hubid=0", "-device", f"{NIC},netdev=silent,mac={SILENT_MAC},romfile="]
     backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{ssh_port}-{hardware.address}:22"
-    nic = f"virtio-net-pci,netdev=net0,mac={hardware.mac}"
+    nic = f"{NIC},netdev=net0,mac={hardware.mac}"
     if hardware.netboot:
-        return [
-            "-netdev",
-            f"{backend},tftp={hardware.netboot},bootfile=autoexec.ipxe",
-            "-device",
-            f"{nic},bootindex=8",
-        ]
-    return ["-netdev", f"{backend},restrict=on", "-device", f"{nic},romfile="]
+        backend += f",tftp={hardware.netboot},bootfile={BOOT_FILES[hardware.firmware]}"
+        nic += f",bootindex={0 if hardware.netboot_first else 8}"
+    else:
+        backend += ",restrict=on"
+    if not hardware.netboot or hardware.direct or hardware.firmware is Firmware.UEFI:
+        nic += ",romfile="
+    return [*words, "-netdev", backend, "-device", nic]
 
 
 def _cdrom(path: Path) -> dict[str, object]:
