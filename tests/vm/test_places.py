@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +9,8 @@ import pytest
 
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import GIB, MIB, Bus, Disk, Hardware, new_disk
-from tests.vm.image import ROOT, Image
-from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S
+from tests.vm.image import Image
+from tests.vm.installed import LIVE_LIMIT_S
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.writes import Write, WriteLog
@@ -27,41 +20,9 @@ LINE = "BOOTIF=link console=ttyS0 autoinstall.after=hold"
 BUSES = {Bus.VIRTIO: "virtio", Bus.SCSI: "scsi", Bus.NVME: "nvme"}
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Requests are no news."""
-
-
-@contextmanager
-def served(directory: Path) -> Iterator[int]:
-    """An HTTP server on the loopback that hands out `directory`; its port."""
-    handler = functools.partial(_Quiet, directory=str(directory))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
 def written(log: Path) -> list[Write]:
     """The writes in a log; QEMU writes its head with the first of them."""
     return [write for write in WriteLog(log) if write.is_data] if log.stat().st_size else []
-
-
-@pytest.mark.exhaustive
-def test_a_machine_that_boots_from_the_network_becomes_a_node(image: Image, tmp_path: Path) -> None:
-    disk, place = Disk(new_disk(tmp_path / "disk.raw"), boot_index=0), tmp_path / "pxe"
-    place.mkdir()
-    with served(place) as port:
-        words = "storage_init BOOTIF=link console=ttyS0,115200"
-        options = ["--url", f"http://10.0.2.2:{port}", "--cmdline", words, "-o", place]
-        subprocess.run([sys.executable, "-m", "autoinstall", "pxe", image.place, *options], cwd=ROOT, check=True)
-        hardware = Hardware(disks=(disk,), netboot=place, reboots=True)
-        with Machine(hardware, tmp_path) as machine:
-            machine.wait_for_line("^autoinstall: result=installed", LIVE_LIMIT_S + INSTALL_LIMIT_S)
-            machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-    for slot in ("Root-A", "Root-B"):
-        for name, entry in image.manifest["files"].items():
-            assert DiskImage(disk.path).ext_sha256(slot, f"/{name}") == entry["sha256"]
 
 
 @pytest.mark.parametrize(
