@@ -19,6 +19,17 @@ autoinstall_reason() {
     while read -r _line; do
         case "$_line" in *'FATAL: '*) printf '%s\n' "${_line#*FATAL: }" && return 0 ;; esac
     done 2>/dev/null <"$hookdir/emergency/01-die.sh"
+    # livenet's, which puts its own name into root. It leaves that file when it has begun to fetch.
+    case "$netroot" in
+    livenet:*)
+        if [ -e /tmp/livenet.downloaded ]; then
+            echo "${netroot#livenet:} could not be fetched"
+        else
+            echo "no NIC got an address to fetch ${netroot#livenet:} with"
+        fi
+        return 0
+        ;;
+    esac
     _dev=$(label_uuid_to_dev "${root#*:}")
     if [ -e "$_dev" ]; then
         echo "the system on $_dev could not be mounted"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC2154 # moddir and systemdsystemunitdir are dracut's
+# shellcheck disable=SC2154 # initdir, moddir and systemdsystemunitdir are dracut's
 # The initramfs half of autoinstall: says what this boot is, assembles a node's root, and tells of a failed boot.
 
 check() {
@@ -21,6 +21,8 @@ install() {
     for unit in sysroot.mount systemd-networkd.service systemd-networkd.socket; do
         inst_simple "$moddir/not-on-a-node.conf" "$systemdsystemunitdir/$unit.d/not-on-a-node.conf"
     done
+    # It would wait two minutes for a NIC with a link and no DHCP server. The initqueue asks each NIC, again and again.
+    ln -sf /dev/null "$initdir/etc/systemd/system/systemd-networkd-wait-online.service"
     inst_hook cmdline 20 "$moddir/parse-autoinstall.sh"
     inst_hook mount 50 "$moddir/mount-node.sh"
     inst_hook emergency 99 "$moddir/boot-failed.sh"

@@ -17,6 +17,12 @@ autoinstall_mask_activation() {
     done
 }
 
+# How livenet's curl behaves: by itself it waits for ever, and leaves half a file that is then taken for a whole one.
+autoinstall_limit_fetching() {
+    [ -n "$CURL_HOME" ] || return 0
+    printf '%s\n' remove-on-error connect-timeout=20 speed-limit=1 speed-time=30 >"$CURL_HOME/.curlrc"
+}
+
 autoinstall_start_live() {
     if getargbool 0 rescue || getargbool 0 autoinstall.rescue; then
         echo rescue >"$AUTOINSTALL_RUN/mode"
@@ -25,6 +31,7 @@ autoinstall_start_live() {
     fi
     autoinstall_mask_activation
     autoinstall_dhcp_everywhere
+    autoinstall_limit_fetching
 }
 
 autoinstall_start_node() {
