@@ -14,7 +14,7 @@ from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
 from autoinstall.image.words import checked_words, quoted_words
 
-KERNEL_WORDS = "rd.live.image rd.neednet=1 rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
+KERNEL_WORDS = "rd.live.image rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
 NETWORK_LOADER, GRUB_MENU = "grubx64.efi", "grub.cfg"
 IPXE_SCRIPT, PXELINUX_MENU = "autoexec.ipxe", "pxelinux.cfg/default"
 """autoexec.ipxe is what an iPXE that was loaded from this directory looks for by itself."""
@@ -66,14 +66,14 @@ def checked_url(url: str) -> str:
 def grub_menu(url: str, words: Sequence[str]) -> str:
     """The menu for GRUB, which takes kernel and initrd from where its own file came from.
 
-    Nobody is at the keyboard: what cannot be fetched is tried again after a new start.
+    Where these cannot be fetched the firmware goes on to its next choice, as it does after iPXE: a node's own disk.
     """
     live = quoted_words([_root(url), *KERNEL_WORDS.split()])
     line = " ".join(filter(None, [live, "BOOTIF=$net_default_mac", quoted_words(words)]))
     return (
         "set timeout=1\nset fallback=1\n"
         f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
-        'menuentry "Try again from the start" {\n  sleep 10\n  reboot\n}\n'
+        'menuentry "Go on with the next choice of the firmware" {\n  exit\n}\n'
     )
 
 

@@ -13,6 +13,7 @@ from autoinstall.errors import BadUsage, BuildFailed
 from autoinstall.image.grub import ISO_MARK, iso_mark, marked, patched_boot_sector, patched_core
 from autoinstall.image.iso import Medium, render_menu
 from autoinstall.image.layers import NODE_GRUB_CFG, node_menu
+from autoinstall.image.pxe import grub_menu
 from autoinstall.image.words import split_words
 from tests.unit.test_manifest import MANIFEST
 
@@ -121,8 +122,9 @@ def test_a_line_that_no_kernel_would_get_whole_is_refused(line: str, message: st
         node_menu(NODE_GRUB_CFG.read_text(), ("loglevel=6",)),
         _menu("storage_init=/dev/a;/dev/b adminpw=$6$s$h x&y <a> {b} (c) #d !e ~f [g] *h ?i `j` | k"),
         _menu(""),
+        grub_menu("http://192.0.2.1/a{b}|c#d", ["adminpw=$6$s$h", "a b"]),
     ],
-    ids=["node", "medium", "live"],
+    ids=["node", "medium", "live", "network"],
 )
 def test_grub_can_read_the_menus(menu: str, tmp_path: Path) -> None:
     (tmp_path / "grub.cfg").write_text(menu)

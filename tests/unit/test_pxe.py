@@ -19,7 +19,7 @@ URL = "http://192.0.2.1:8080/node"
 
 
 def _image(place: Path) -> Path:
-    for name in FILE_NAMES:
+    for name in (*FILE_NAMES, pxe.NETWORK_LOADER):
         (place / name).write_bytes(name.encode())
     (place / MANIFEST_NAME).write_bytes(render_manifest(MANIFEST))
     return place
@@ -29,19 +29,34 @@ def _options(image: Path, output: Path) -> argparse.Namespace:
     return argparse.Namespace(image=image, output=output, url=f"{URL}/", cmdline="storage_init console=ttyS0")
 
 
-def test_the_directory_holds_the_image_and_both_menus(tmp_path: Path) -> None:
+def test_the_directory_holds_the_image_and_what_machines_start_with(tmp_path: Path) -> None:
     image = _image(tmp_path)
     pxe.main(_options(image, tmp_path / "out"), Host())
-    for name in (*FILE_NAMES, MANIFEST_NAME):
+    for name in (*FILE_NAMES, MANIFEST_NAME, pxe.NETWORK_LOADER):
         assert (tmp_path / "out" / name).read_bytes() == (image / name).read_bytes()
     script = (tmp_path / "out" / pxe.IPXE_SCRIPT).read_text()
     menu = (tmp_path / "out" / pxe.PXELINUX_MENU).read_text()
-    for text in (script, menu):
-        assert f"root=live:{URL}/root.squashfs rd.live.image rd.neednet=1" in text
+    grub = (tmp_path / "out" / pxe.GRUB_MENU).read_text()
+    for text in (script, menu, grub):
+        assert f"root=live:{URL}/root.squashfs rd.live.image" in text
         assert "storage_init console=ttyS0\n" in text
     assert script.startswith("#!ipxe\n")
     assert "BOOTIF=01-${netX/mac:hexhyp}" in script
     assert "IPAPPEND 2" in menu
+    assert "BOOTIF=$net_default_mac storage_init" in grub
+
+
+def test_what_grub_would_eat_is_quoted_and_its_own_variables_are_not() -> None:
+    menu = pxe.grub_menu(URL, ["storage_init=/dev/a;/dev/b", "adminpw=$6$salt$hash", "autoinstall.id=a b"])
+    assert " BOOTIF=$net_default_mac 'storage_init=/dev/a;/dev/b' 'adminpw=$6$salt$hash' 'autoinstall.id=a b'" in menu
+
+
+@pytest.mark.parametrize("words", ["adminpw='x'", 'a="b'])
+def test_words_that_not_every_loader_hands_on_are_refused(tmp_path: Path, words: str) -> None:
+    options = _options(_image(tmp_path), tmp_path / "out")
+    options.cmdline = words
+    with pytest.raises(BadUsage, match="--cmdline"):
+        pxe.main(options, Host())
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
