@@ -38,8 +38,10 @@ class OnError(Enum):
 
 NIC = "virtio-net-pci"
 SILENT_MAC = "52:54:00:a0:00:ff"
-BOOT_FILES = {Firmware.BIOS: "autoexec.ipxe", Firmware.UEFI: "grubx64.efi"}
-"""What a firmware is told to fetch: SeaBIOS has iPXE in the NIC's ROM, OVMF its own PXE and drivers."""
+SILENCE = (
+    "dgram,local.type=inet,local.host=127.0.0.1,local.port=0,remote.type=inet,remote.host=127.0.0.1,remote.port=9"
+)
+"""What a NIC sends goes to UDP port 9 (discard), where nobody is; a hub without others would never take it."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,21 @@ class Direct:
 
 
 @dataclass(frozen=True)
+class Netboot:
+    """What the NIC boots from, over TFTP, behind all disks or before them; the machine reaches this host's loopback
+    then, and only then, as 10.0.2.2. SeaBIOS has an iPXE in the NIC's ROM for it, OVMF its own PXE.
+    """
+
+    directory: Path
+    file: str = ""
+    first: bool = False
+
+
+@dataclass(frozen=True)
 class Hardware:
     """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save.
 
-    `netboot`: a directory that the machine's NIC boots from, over TFTP, behind all disks, or before all of them
-    (`netboot_first`); then, and only then, the machine reaches this host's loopback, as 10.0.2.2.
-
-    `silent_nic`: there is another NIC before that one, with a link, and nobody at the other end.
+    `silent_nic`: there is another NIC before the usual one, with a link, and nobody at the other end.
 
     `address`: where its sshd listens; empty is where DHCP of QEMU's network puts the first machine.
 
@@ -151,8 +161,7 @@ class Hardware:
     uuid: str = "9c0de0a7-0000-4000-8000-00000000a001"
     mac: str = "52:54:00:a0:00:01"
     address: str = ""
-    netboot: Path | None = None
-    netboot_first: bool = False
+    netboot: Netboot | None = None
     silent_nic: bool = False
     more: tuple[str, ...] = ()
 
@@ -202,12 +211,12 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
 def _network(hardware: Hardware, ssh_port: int) -> list[str]:
     words: list[str] = []
     if hardware.silent_nic:
-        words += ["-netdev", "hubport,id=silent,hubid=0", "-device", f"{NIC},netdev=silent,mac={SILENT_MAC},romfile="]
+        words += ["-netdev", f"{SILENCE},id=silent", "-device", f"{NIC},netdev=silent,mac={SILENT_MAC},romfile="]
     backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{ssh_port}-{hardware.address}:22"
     nic = f"{NIC},netdev=net0,mac={hardware.mac}"
     if hardware.netboot:
-        backend += f",tftp={hardware.netboot},bootfile={BOOT_FILES[hardware.firmware]}"
-        nic += f",bootindex={0 if hardware.netboot_first else 8}"
+        backend += f",tftp={hardware.netboot.directory},bootfile={hardware.netboot.file}"
+        nic += f",bootindex={0 if hardware.netboot.first else 8}"
     else:
         backend += ",restrict=on"
     if not hardware.netboot or hardware.direct or hardware.firmware is Firmware.UEFI:
