@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.hardware import Firmware
+from tests.vm.hardware import Firmware, Hardware
 from tests.vm.image import Image, Shared, build
 from tests.vm.installed import Installed, Line, install_from_iso
 from tests.vm.live import LiveSystem, boot_live
@@ -42,7 +42,7 @@ def key(shared: Shared) -> Path:
 @pytest.fixture(scope="session")
 def live(image: Image, shared: Shared) -> LiveSystem:
     """A live system that was booted without any of our words."""
-    return boot_live(image, shared)
+    return boot_live(image, Hardware(cdrom=image.iso), shared)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ class Bus(Enum):
     SCSI = "scsi-hd"
     SATA = "ide-hd"
     NVME = "nvme"
+    USB = "usb-storage"
 
 
 class OnError(Enum):
@@ -50,6 +51,7 @@ class Disk:
 
     `write_log`: a file that receives every write and flush, in order, in the format of dm-log-writes.
     `faults`: a file of QEMU's blkdebug rules. `name`: of the device, where two have the same serial.
+    `removable`: what a USB stick says of itself. USB can be plugged into a machine that was started with some.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Disk:
     sector_bytes: int = 512
     wwn: int | None = None
     name: str = ""
+    removable: bool = False
 
     @property
     def id(self) -> str:
@@ -113,6 +116,8 @@ class Disk:
             device |= {"logical_block_size": self.sector_bytes, "physical_block_size": self.sector_bytes}
         if self.wwn is not None:
             device["wwn"] = self.wwn
+        if self.removable:
+            device["removable"] = True
         if self.bus in (Bus.VIRTIO, Bus.SCSI):
             device |= {"werror": self.on_error.value, "rerror": self.on_error.value}
         return device
@@ -188,6 +193,8 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     words += ["-uuid", hardware.uuid, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     words += _network(hardware, ssh_port)
     words += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "ahci,id=ahci0"]
+    if any(disk.bus is Bus.USB for disk in hardware.disks):
+        words += ["-device", "qemu-xhci"]
     if not hardware.reboots:
         words.append("-no-reboot")
     if hardware.firmware is Firmware.UEFI:

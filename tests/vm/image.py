@@ -93,12 +93,12 @@ def cache() -> Path:
     return place
 
 
-def build(place: Path, command_line: str = "", log: IO[str] | None = None) -> None:
-    """Make an image of the recipe `vm` in `place`; what the builder says goes to `log`, if there is one.
+def build(place: Path, command_line: str = "", log: IO[str] | None = None, recipe: str = "vm") -> None:
+    """Make an image of a recipe in `place`; what the builder says goes to `log`, if there is one.
 
     AssertionError if it fails, with the last lines it said.
     """
-    words = [sys.executable, "-m", "autoinstall", "build", "--recipe", "vm", "-o", str(place)]
+    words = [sys.executable, "-m", "autoinstall", "build", "--recipe", recipe, "-o", str(place)]
     if command_line:
         words += ["--cmdline", command_line]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

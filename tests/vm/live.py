@@ -17,7 +17,9 @@ from tests.vm.machine import Event, Machine
 BOOT_LIMIT_S = 480
 INSTALL_LIMIT_S = 480
 UNIT = "autoinstall.service"
-BY_ID = {Bus.VIRTIO: "virtio-", Bus.SCSI: "scsi-0QEMU_QEMU_HARDDISK_", Bus.NVME: "nvme-QEMU_NVMe_Ctrl_"}
+BY_ID = {Bus.VIRTIO: "virtio-", Bus.SCSI: "scsi-0QEMU_QEMU_HARDDISK_", Bus.NVME: "nvme-QEMU_NVMe_Ctrl_",
+         Bus.USB: "usb-QEMU_QEMU_HARDDISK_"}  # fmt: skip
+BY_ID_END = {Bus.USB: "-0:0"}
 CONSOLE = "console=ttyS0 panic=30 no_timer_check"
 
 
@@ -45,13 +47,13 @@ class LiveSystem:
 
 def by_id(disk: Disk) -> str:
     """The stable name of a disk in the guest."""
-    return f"/dev/disk/by-id/{BY_ID[disk.bus]}{disk.serial}"
+    return f"/dev/disk/by-id/{BY_ID[disk.bus]}{disk.serial}{BY_ID_END.get(disk.bus, '')}"
 
 
-def boot_live(image: Image, shared: Shared) -> LiveSystem:
-    """Boot once without any of our words and save the machine; later calls find it saved."""
+def boot_live(image: Image, medium: Hardware, shared: Shared, name: str = "live") -> LiveSystem:
+    """Boot once, on `medium`, without any of our words, and save the machine as `name`; later calls find it saved."""
     line = f"{image.live_words} {CONSOLE} systemd.debug_shell=ttyS1"
-    hardware = Hardware(cdrom=image.iso, direct=Direct(image.kernel, image.initrd, line))
+    hardware = replace(medium, direct=Direct(image.kernel, image.initrd, line))
 
     def make(place: Path) -> None:
         with Machine(hardware, place, name="live") as machine:
@@ -59,7 +61,7 @@ def boot_live(image: Image, shared: Shared) -> LiveSystem:
             machine.shell("systemctl is-system-running --wait || systemctl --failed --no-legend", BOOT_LIMIT_S)
             machine.save(place / "state")
 
-    return LiveSystem(image, hardware, shared.once("live", make) / "state")
+    return LiveSystem(image, hardware, shared.once(name, make) / "state")
 
 
 def begin(machine: Machine, words: str) -> None:
