@@ -24,7 +24,8 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
     chosen = [disk for disk in disks if not reasons[disk.path]]
     if len(chosen) == 1:
         return chosen[0]
-    table = [f"  {describe(disk)}: {reasons[disk.path] or 'fits'}" for disk in disks]
+    shown = [disk for disk in disks if disk.kind in FIXED_DISK_KINDS or disk.size_bytes]  # no idle loop devices
+    table = [f"  {describe(disk)}: {reasons[disk.path] or 'fits'}" for disk in shown]
     named = f"storage_init={selector}" if str(selector) else "storage_init without a value"
     if not chosen:
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),

@@ -83,6 +83,19 @@ def test_disks_that_only_share_a_wwn_or_a_serial_are_two() -> None:
     assert _plan("storage_init=/dev/vda", PATH, *others).target == PATH
 
 
+def test_too_little_memory_is_refused_with_what_there_is_and_what_would_do() -> None:
+    with pytest.raises(Refused, match="Linux has 212 MiB of memory here; an installation needs 256 MiB") as caught:
+        _plan("storage_init", facts=replace(MACHINE, memory_bytes=212 * MIB))
+    assert (caught.value.exit_code, "384 MiB" in caught.value.hint) == (3, True)
+    assert _plan("storage_init", facts=replace(MACHINE, memory_bytes=256 * MIB)).decision is Decision.INSTALL
+
+
+def test_a_finished_node_boots_with_little_memory_too() -> None:
+    node = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
+    plan = _plan("storage_init", node, facts=replace(MACHINE, memory_bytes=212 * MIB))
+    assert plan.decision is Decision.ALREADY_INSTALLED
+
+
 def test_an_address_is_for_one_nic() -> None:
     two = replace(MACHINE, nics=(NIC, replace(NIC, name="enp0s4", mac="52:54:00:12:34:57")))
     line = "storage_init ip=192.0.2.7::192.0.2.1:24"

@@ -62,6 +62,13 @@ def test_none_or_several_are_refused_with_the_reason_of_each(
     assert len(caught.value.reasons) == 1 + max(len(disks), 1)
 
 
+def test_idle_loop_devices_are_not_in_the_table() -> None:
+    loops = [Disk("/dev/loop0", "loop", 77 << 20, 512), Disk("/dev/loop1", "loop", 0, 512)]
+    with pytest.raises(Refused) as caught:
+        select_disk(disk("serial:NOSUCH"), [*loops, VDA])
+    assert [reason.split()[0] for reason in caught.value.reasons[1:]] == ["/dev/loop0", "/dev/vda"]
+
+
 def test_several_candidates_come_with_a_ready_word_for_each() -> None:
     with pytest.raises(Refused) as caught:
         select_disk(disk(None), [SR0, VDA, VDB])

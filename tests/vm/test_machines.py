@@ -80,27 +80,57 @@ def test_a_disk_that_comes_late_is_waited_for(live: LiveSystem, tmp_path: Path) 
     assert result["plan"]["target"]["serial"] == disk.serial
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("firmware", "memory_mib"), [(Firmware.BIOS, 320), (Firmware.UEFI, 384)], ids=["bios-320", "uefi-384"]
+)
+def test_the_smallest_machine_becomes_a_node(
+    image: Image, tmp_path: Path, firmware: Firmware, memory_mib: int
+) -> None:
+    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=1)
+    live = Hardware(firmware, (disk,), image.iso, booted_with(image, LINE), memory_mib)
+    with Machine(live, tmp_path, name="live") as machine:
+        result = machine.result(LIVE_LIMIT_S + INSTALL_LIMIT_S)
+    assert result["result"] == "installed", result
+    with Machine(replace(live, cdrom=None, direct=None), tmp_path, name="node") as machine:
+        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+
+
+@pytest.mark.exhaustive
+def test_a_machine_with_too_little_memory_is_refused_and_told_what_it_needs(image: Image, tmp_path: Path) -> None:
+    log = tmp_path / "writes.log"
+    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=1, write_log=log)
+    small = Hardware(disks=(disk,), cdrom=image.iso, direct=booted_with(image, LINE), memory_mib=256)
+    with Machine(small, tmp_path) as machine:
+        result = machine.result(LIVE_LIMIT_S)
+    assert (result["result"], result["exit_code"]) == ("refused", 3)
+    assert "an installation needs 256 MiB" in result["reasons"][0]
+    assert "384 MiB" in result["hint"]
+    assert not written(log)
+
+
 ADDRESS = "10.0.2.77"
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("rest", ["node-two", "node-two::none"], ids=["cut", "whole"])
 def test_an_address_of_the_line_is_that_of_the_installer_and_of_the_node(
-    live: LiveSystem, tmp_path: Path, key: Path
+    image: Image, tmp_path: Path, key: Path, rest: str
 ) -> None:
-    """In the kernel's form, cut behind the name: systemd's own reader of this word refuses that."""
+    """The kernel's form may be cut behind any field; what systemd's reader in the initramfs then takes for wrong."""
     kind, base64, _ = key.with_suffix(".pub").read_text().split()
-    network = f"ip={ADDRESS}::10.0.2.2:255.255.255.0:node-two dns=10.0.2.3 ntp=time.example.org"
-    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=None)
-    with live.start(tmp_path, disk) as machine:
-        result = install(machine, f"{LINE} {network} autoinstall.ssh_key={kind}:{base64}:test")
-        assert result["result"] == "installed", result
+    network = f"ip={ADDRESS}::10.0.2.2:255.255.255.0:{rest} dns=10.0.2.3 ntp=time.example.org"
+    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=1)
+    line = booted_with(image, f"{LINE} {network} autoinstall.ssh_key={kind}:{base64}:test")
+    with Machine(Hardware(disks=(disk,), cdrom=image.iso, direct=line), tmp_path, name="live") as machine:
+        result = machine.result(LIVE_LIMIT_S + INSTALL_LIMIT_S)
+    assert result["result"] == "installed", result
     assert [address for address in result["addresses"] if ":" not in address] == [f"{ADDRESS}/24"]
-    hardware = Hardware(disks=(replace(disk, boot_index=0),), address=ADDRESS)
-    with Machine(hardware, tmp_path, key=key, name="node") as machine:
+    with Machine(Hardware(disks=(disk,), address=ADDRESS), tmp_path, key=key, name="node") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.ssh.wait(NODE_LIMIT_S)
         said = machine.ssh.read("hostname; resolvectl dns; timedatectl show-timesync --property SystemNTPServers")
-    name, *rest = said.splitlines()
+    name, *rest_said = said.splitlines()
     assert name == "node-two"
-    assert any(line.endswith(": 10.0.2.3") for line in rest), said
-    assert "SystemNTPServers=time.example.org" in rest, said
+    assert any(server.endswith(": 10.0.2.3") for server in rest_said), said
+    assert "SystemNTPServers=time.example.org" in rest_said, said
