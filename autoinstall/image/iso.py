@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoinstall import cmdline
 from autoinstall.errors import BadUsage
 from autoinstall.host import Host, Run
 from autoinstall.image.grub import iso_mark, marked
@@ -20,7 +21,6 @@ ESP_SECTORS = 4096
 EPOCH_S = 1735689600
 """What every file of a medium is dated, and what its volume is named after where that is a time: 2025-01-01."""
 REPRODUCIBLE = Run(environment={"SOURCE_DATE_EPOCH": str(EPOCH_S)})
-LONGEST_LINE = 2048
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,6 @@ def render_menu(medium: Medium) -> str:
 def quoted(word: str) -> str:
     """A word that GRUB's shell hands on as it is."""
     return f"'{word}'" if set(word) - PLAIN else word
-
-
-def split_words(line: str) -> list[str]:
-    """The words of a kernel command line. Double quotes protect blanks, and go: GRUB puts its own."""
-    words, word, inside = [], "", False
-    for char in line:
-        inside ^= char == '"'
-        if char.isspace() and not inside:
-            words.append(word)
-            word = ""
-        elif char != '"':
-            word += char
-    return [found for found in (*words, word) if found]
 
 
 def write_iso(medium: Medium, output: Path, host: Host, scratch: Path) -> None:
@@ -126,15 +113,17 @@ def _quoted_words(words: Sequence[str]) -> str:
 
 
 def _checked_words(line: str) -> list[str]:
-    if any(ord(char) < 32 or ord(char) == 127 for char in line):
-        raise BadUsage("--cmdline: control characters have no place on a kernel command line")
+    """The words as the kernel is to see them: GRUB itself quotes those with blanks, and escapes what is refused."""
     if set(line) & set("\\'"):
         raise BadUsage("--cmdline: GRUB doubles backslashes and single quotes; write the word without them")
-    if line.count('"') % 2:
-        raise BadUsage("--cmdline: a double quote is not closed")
-    if len(line.encode()) >= LONGEST_LINE:
-        raise BadUsage(f"--cmdline: {len(line.encode())} bytes; the kernel reads {LONGEST_LINE - 1}")
-    return split_words(line)
+    words = [_text(word) for word in cmdline.parse(line)]
+    if any('"' in word for word in words):
+        raise BadUsage("--cmdline: GRUB escapes a double quote inside a word; put it around the whole word or value")
+    return words
+
+
+def _text(word: cmdline.Word) -> str:
+    return word.name if word.value is None else f"{word.name}={word.value}"
 
 
 def _name(word: str) -> str:
