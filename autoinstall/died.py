@@ -6,11 +6,11 @@ import argparse
 import os
 from collections.abc import Mapping
 
-from autoinstall.errors import EXIT_BROKE, EXIT_BUG, EXIT_OK
+from autoinstall.errors import EXIT_BROKE, EXIT_BUG, EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.install import KERNEL_COMMAND_LINE, leaving_unit
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Consoles, Journal, Port
+from autoinstall.report.sinks import everywhere
 
 TOLD_ITSELF = {str(EXIT_BROKE), str(EXIT_BUG)}
 LIMIT_S = 60
@@ -28,11 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Tell the result that the run could not, and leave the machine as its line says. Run by a unit only."""
-    reason = reason_from(os.environ)
-    if not reason:
+    result = result_from(os.environ, _last_status(host, os.environ.get("MONITOR_UNIT")))
+    if result is None:
         return EXIT_OK
-    result = Result(Ending.FAILED, EXIT_BROKE, (reason,))
-    for sink in (Consoles.of_this_machine(), Port(), Journal()):
+    for sink in everywhere():
         sink.result(result)
     unit = leaving_unit(host.read_text(KERNEL_COMMAND_LINE), result)
     if unit:
@@ -40,15 +39,36 @@ def main(args: argparse.Namespace, host: Host) -> int:
     return EXIT_OK
 
 
-def reason_from(environment: Mapping[str, str]) -> str:
-    """What systemd says about the unit that failed ($MONITOR_…, systemd.exec(5)); empty if that told itself.
+def result_from(environment: Mapping[str, str], status: str) -> Result | None:
+    """The result of a unit that failed, from what systemd says ($MONITOR_…, systemd.exec(5)); None if it told itself.
 
-    Without a unit that failed this is the live system's emergency mode.
+    `status` is the last that the run told systemd of itself. Without a unit that failed this is the live system's
+    emergency mode.
     """
     way = environment.get("MONITOR_SERVICE_RESULT")
     if way is None:
-        return "the live system did not come up: emergency mode"
-    status = environment.get("MONITOR_EXIT_STATUS", "")
-    if way == "exit-code" and status in TOLD_ITSELF:
+        return _failed("the live system did not come up: emergency mode")
+    exit_status = environment.get("MONITOR_EXIT_STATUS", "")
+    if status.startswith("result=") or (way == "exit-code" and exit_status in TOLD_ITSELF):
+        return None
+    step, colon, _ = status.partition(": ")
+    where = f" in the step {step}" if colon else " before its first step"
+    return _failed(
+        f"the installer ended without a result,{where}: {WAYS.get(way, f'{way} {exit_status}'.strip())}",
+        step if colon else "",
+    )
+
+
+def _failed(reason: str, step: str = "") -> Result:
+    return Result(Ending.FAILED, EXIT_BROKE, (reason,), detail={"step": step})
+
+
+def _last_status(host: Host, unit: str | None) -> str:
+    """The status line that a unit told last (sd_notify(3)); it outlives the process."""
+    if unit is None:
         return ""
-    return f"the installer ended without a result: {WAYS.get(way, f'{way} {status}'.strip())}"
+    words = ("systemctl", "show", "--value", "--property=StatusText", unit)
+    try:
+        return host.run(*words, doing=f"asking how far {unit} came", how=Run(timeout_s=LIMIT_S)).stdout.strip()
+    except AutoinstallError:
+        return ""

@@ -58,6 +58,7 @@ class BuildFailed(Broke):           "A part of an image could not be made, or ho
 class ToolFailed(Broke):            "A program that ran and failed."
 class DeviceLost(Broke):            "A disk answered with an error, or is gone."
 class TookTooLong(Broke):           "Something that was waited for did not come within its limit."
+class Stopped(Broke):               "Somebody ended the run: a shutdown, or systemctl stop."
 class NotDone(Broke):               "A step was applied, and the world is still not as planned."
 class StateUnreadable(Broke):       "The slot state of a node, or what should hold it, cannot be read."
 # fmt: on

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from autoinstall import cmdline
 from autoinstall.drawing import to_text
-from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, TookTooLong, ToolFailed
+from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Stopped, ToolFailed
 from autoinstall.execute import execute
-from autoinstall.facts import Facts
 from autoinstall.grammar import After, FailureAction
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
 from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
-from autoinstall.probe import addresses, disks, nics, probe
+from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
-from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
-from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
-from autoinstall.select import fitting_nic, why_not
+from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
+from autoinstall.request import Action, on_failure_from, redacted, request_from
 from autoinstall.steps import install_steps
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
@@ -40,11 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Do what the line asks, tell how it ended, and leave the machine as the line says."""
-    journal, told = Journal(), Memory()
-    journal.ready()
-    sinks: Sequence[Sink] = (told, Consoles.of_this_machine(), Port(), journal)
+    sinks = (Memory(), *everywhere())
+    ready()
+    signal.signal(signal.SIGTERM, _stop)
     line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
     result = install(line, host, sinks)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for sink in sinks:
         sink.result(result)
     _leave(line, result, host)
@@ -69,8 +68,10 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
-    facts = _facts(request, host, find_image(host, words))
-    plan = make_plan(request, facts)
+    image = find_image(host, words)
+    host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
+    wait_for_asked(request, host, lambda text: _say(sinks, text))
+    plan = make_plan(request, probe(host, image))
     for warning in plan.warnings:
         _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
     _say(sinks, to_text(plan))
@@ -80,22 +81,6 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)
     return _execute(plan, host, sinks)
-
-
-def _facts(request: Request, host: Host, image_directory: Path) -> Facts:
-    """What the machine is, once the disk and the NIC that are asked for are there, or their time is up.
-
-    Who is missing then, the plan tells, with all there are.
-    """
-    disk, nic = request.disk, request.boot_interface
-    with suppress(TookTooLong):
-        if disk:
-            there = lambda: any(not why_not(one, disk) for one in disks(host, examine=False))  # noqa: E731
-            host.wait_for(f"the disk {disk}", there, request.disk_timeout_s)
-    with suppress(TookTooLong):
-        if nic:
-            host.wait_for(f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s)
-    return probe(host, image_directory)
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
@@ -161,6 +146,16 @@ def leaving_unit(line: str, result: Result) -> str | None:
 def _goes_on(after: After) -> bool:
     """Whether the machine is to run its node next."""
     return after in (After.REBOOT, After.KEXEC)
+
+
+def _stop(*_: object) -> None:
+    """The answer to SIGTERM: once, the end of what is under way, so that also this run has a result."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped("it was told to end (SIGTERM): the machine goes down, or somebody stopped the service")
+
+
+def _waiting(host: Host, percent: int) -> Event:
+    return Event("wait", Kind.PROGRESS, "Waiting for what the line names", host.wall_clock_s(), percent=percent)
 
 
 def _say(sinks: Sequence[Sink], text: str) -> None:

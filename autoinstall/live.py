@@ -18,7 +18,8 @@ from autoinstall.errors import ImageInvalid, TookTooLong
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME
 
-MEDIUM = Path("/run/initramfs/live/autoinstall")
+LIVE_MOUNT = Path("/run/initramfs/live")
+MEDIUM = LIVE_MOUNT / "autoinstall"
 FETCHED = Path("/run/autoinstall/image")
 LIVE_ROOT = Path("/run/rootfsbase")
 ROOT_IMAGE = "root.squashfs"

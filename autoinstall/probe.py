@@ -6,22 +6,26 @@ import argparse
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoinstall import block, gpt
 from autoinstall.codec import to_plain
-from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, ToolMissing
+from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, TookTooLong, ToolMissing
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
-from autoinstall.live import LIVE_ROOT, MEDIUM
+from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
+from autoinstall.request import Request
+from autoinstall.select import fitting_nic, why_not
 
-LIVE_MOUNT = Path("/run/initramfs/live")
 SETTLE_LIMIT_S = 60
+PROGRESS_INTERVAL_S = 30
+"""How often a long wait is told of: more often than the service manager's watchdog wants to hear something."""
 
 VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
                  "md": "array", "nbd": "network", "mtdblock": "flash"}  # fmt: skip
@@ -54,6 +58,42 @@ def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
         image=live_image(image_directory),
         shadow=_shadow(),
     )
+
+
+def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> None:
+    """Wait until the disk and the NIC that are asked for are there, each as long as the request says.
+
+    Who is missing then, the plan tells, with all there are.
+    """
+    for what, there, limit_s in _asked(request, host):
+        if not there():
+            say(f"waiting for {what}, {limit_s} s at most")
+            with suppress(TookTooLong):
+                host.wait_for(what, _telling(host, there, limit_s), limit_s)
+
+
+def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
+    disk, nic = request.disk, request.boot_interface
+    if disk:
+        there = lambda: any(not why_not(one, disk) for one in disks(host, examine=False))  # noqa: E731
+        yield f"the disk {disk}" if str(disk) else "a disk", there, request.disk_timeout_s
+    if nic:
+        yield f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s
+
+
+def _telling(host: Host, holds: Callable[[], bool], limit_s: int) -> Callable[[], bool]:
+    """The same question, that now and then tells how much of its time is over."""
+    started_s = told_s = host.monotonic_s()
+
+    def look() -> bool:
+        nonlocal told_s
+        now_s = host.monotonic_s()
+        if now_s - told_s >= PROGRESS_INTERVAL_S:
+            told_s = now_s
+            host.progress(int(now_s - started_s), limit_s)
+        return holds()
+
+    return look
 
 
 def nics() -> tuple[Nic, ...]:

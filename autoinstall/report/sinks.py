@@ -32,6 +32,18 @@ class Sink(Protocol):
         """Text for people: the plan, a table, a hint."""
 
 
+def everywhere() -> tuple[Sink, ...]:
+    """All who can hear of a run on this machine."""
+    return Consoles.of_this_machine(), Port(), Journal()
+
+
+def ready() -> None:
+    """Tell the service manager that the run has begun; from now on it wants to hear of progress."""
+    from systemd import daemon
+
+    daemon.notify("READY=1")
+
+
 class Consoles:
     """Every console that the kernel writes to, not only /dev/console, which is the last of them."""
 
@@ -110,18 +122,15 @@ RESULT_MESSAGE_ID = "3d6b5c7a9f4e4b6c9d6a8f0e2b4c5d6e"
 
 
 class Journal:
-    """The journal (with MESSAGE_IDs, see autoinstall.catalog), and the service manager's status line."""
+    """The journal (with MESSAGE_IDs, see autoinstall.catalog), and the service manager's status line.
 
-    def ready(self) -> None:
-        """Tell the service manager that the run has begun."""
-        from systemd import daemon
-
-        daemon.notify("READY=1")
+    That line outlives the process: it is how died.py knows in which step a run died.
+    """
 
     def event(self, event: Event) -> None:
         from systemd import daemon, journal
 
-        daemon.notify(f"STATUS={event.description}\nWATCHDOG=1")
+        daemon.notify(f"STATUS={event.name}: {event.description}\nWATCHDOG=1")
         if event.kind is Kind.PROGRESS:
             return
         journal.send(

@@ -26,10 +26,17 @@ autoinstall_device() {
     printf '%s\n' "$_dev"
 }
 
-# Repairs the ext4 filesystem on $1 as far as that needs no decision. e2fsck: 0 clean, 1 and 2 repaired.
-autoinstall_repair() {
+# Repairs the ext4 filesystem on $1 as far as that needs no decision. Prints why it must not be written all the same.
+autoinstall_why_not_written() {
+    local _device
+    _device=$(readlink -f "$1")
+    if [ "$(cat "/sys/class/block/${_device##*/}/ro")" != 0 ]; then
+        echo "$1 takes no writes"
+        return 0
+    fi
     e2fsck -p "$1" >/dev/null 2>&1
-    [ $? -le 2 ]
+    # 0: clean, 1 and 2: repaired.
+    [ $? -le 2 ] || echo "$1 needs e2fsck by hand"
 }
 
 autoinstall_mount_root() {
@@ -46,12 +53,12 @@ autoinstall_mount_root() {
 
 # Mounts Config on /config. Leaves in $AUTOINSTALL_RUN/config what became of it: rw, ro, none.
 autoinstall_mount_config() {
-    local _dev _state=rw
+    local _dev _why _state=rw
     if ! _dev=$(autoinstall_device rd.autoinstall.config=); then
         autoinstall_degraded config "the partition is not there"
         _state=none
-    elif ! autoinstall_repair "$_dev"; then
-        autoinstall_degraded config "$_dev needs e2fsck by hand; what is changed now is lost at the next boot"
+    elif _why=$(autoinstall_why_not_written "$_dev") && [ -n "$_why" ]; then
+        autoinstall_degraded config "$_why; what is changed now is lost at the next boot"
         _state=ro
     fi
     case "$_state" in
@@ -83,11 +90,11 @@ autoinstall_mount_etc() {
 }
 
 autoinstall_mount_logging() {
-    local _dev
+    local _dev _why
     if ! _dev=$(autoinstall_device rd.autoinstall.logging=); then
         autoinstall_degraded logging "the partition is not there"
-    elif ! autoinstall_repair "$_dev"; then
-        autoinstall_degraded logging "$_dev needs e2fsck by hand"
+    elif _why=$(autoinstall_why_not_written "$_dev") && [ -n "$_why" ]; then
+        autoinstall_degraded logging "$_why"
     elif ! mount -t ext4 -o rw,nosuid,nodev,noexec,noatime "$_dev" "$NEWROOT/var/log"; then
         autoinstall_degraded logging "$_dev cannot be mounted"
     else

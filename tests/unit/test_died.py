@@ -5,38 +5,55 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from autoinstall import died
-from autoinstall.died import main, reason_from
+from autoinstall.died import main, result_from
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.report.events import Result
 
+KILLED = {"MONITOR_SERVICE_RESULT": "signal", "MONITOR_EXIT_STATUS": "KILL"}
+STATUS = "image-a: Writing the image to slot A"
+
 
 @pytest.mark.parametrize(
-    ("environment", "reason"),
+    ("environment", "status", "step", "reason"),
     [
-        ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "4"}, ""),
-        ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "70"}, ""),
+        (KILLED, STATUS, "image-a", "the installer ended without a result, in the step image-a: signal KILL"),
+        (KILLED, "", "", "the installer ended without a result, before its first step: signal KILL"),
         (
             {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "1"},
-            "the installer ended without a result: exit-code 1",
-        ),
-        (
-            {"MONITOR_SERVICE_RESULT": "signal", "MONITOR_EXIT_STATUS": "KILL"},
-            "the installer ended without a result: signal KILL",
+            "",
+            "",
+            "the installer ended without a result, before its first step: exit-code 1",
         ),
         (
             {"MONITOR_SERVICE_RESULT": "watchdog", "MONITOR_EXIT_STATUS": "ABRT"},
-            "the installer ended without a result: it told of no progress for too long and was ended",
+            STATUS,
+            "image-a",
+            "the installer ended without a result, in the step image-a: "
+            "it told of no progress for too long and was ended",
         ),
-        ({}, "the live system did not come up: emergency mode"),
+        ({}, "", "", "the live system did not come up: emergency mode"),
     ],
 )
-def test_the_reason_is_what_systemd_says(environment: dict[str, str], reason: str) -> None:
-    assert reason_from(environment) == reason
+def test_the_reason_is_what_systemd_says(environment: dict[str, str], status: str, step: str, reason: str) -> None:
+    result = result_from(environment, status)
+    assert result
+    assert (result.reasons, result.detail) == ((reason,), {"step": step})
+
+
+@pytest.mark.parametrize(
+    ("environment", "status"),
+    [
+        ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "4"}, STATUS),
+        ({"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "70"}, ""),
+        (KILLED, "result=installed"),
+    ],
+)
+def test_a_run_that_told_its_result_has_no_other(environment: dict[str, str], status: str) -> None:
+    assert result_from(environment, status) is None
 
 
 class Recording(Host):
@@ -58,25 +75,18 @@ class Recording(Host):
 class Sink:
     """Hears of the result."""
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self) -> None:
         self.heard: list[Result] = []
 
     def result(self, result: Result) -> None:
         self.heard.append(result)
 
-    def of_this_machine(self) -> Sink:
-        return self
-
-    def __call__(self) -> Sink:
-        return self
-
 
 @pytest.fixture
 def sink(monkeypatch: pytest.MonkeyPatch) -> Sink:
     heard = Sink()
-    for name in ("Consoles", "Port", "Journal"):
-        monkeypatch.setattr(died, name, heard)
-    monkeypatch.setattr(os, "environ", {"MONITOR_SERVICE_RESULT": "signal", "MONITOR_EXIT_STATUS": "KILL"})
+    monkeypatch.setattr(died, "everywhere", lambda: (heard,))
+    monkeypatch.setattr(os, "environ", KILLED)
     return heard
 
 
@@ -92,7 +102,7 @@ def test_everybody_hears_and_the_line_is_followed(sink: Sink, line: str, ran: li
     host = Recording(line)
     assert main(argparse.Namespace(), host) == 0
     assert host.ran == ran
-    assert [result.ending.value for result in sink.heard] == ["failed"] * 3
+    assert [result.ending.value for result in sink.heard] == ["failed"]
 
 
 def test_a_run_that_told_itself_is_not_told_again(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:

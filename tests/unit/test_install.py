@@ -44,7 +44,7 @@ def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("impossible")
 
-    monkeypatch.setattr(story, "_facts", broken)
+    monkeypatch.setattr(story, "find_image", broken)
     result = story.install("storage_init", Host(), [Paper()])
     assert (result.ending, result.exit_code) == (Ending.FAILED, 70)
     assert "RuntimeError: impossible" in result.reasons[0]
@@ -56,7 +56,8 @@ def test_a_finished_node_is_not_even_counted_where_the_line_says_to_stay(
 ) -> None:
     disk = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
     monkeypatch.setattr(story, "find_image", lambda *_: None)
-    monkeypatch.setattr(story, "_facts", lambda *_: replace(MACHINE, disks=(disk,)))
+    monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
+    monkeypatch.setattr(story, "probe", lambda *_: replace(MACHINE, disks=(disk,)))
     result = story.install(f"storage_init {words}", Host(), [Paper()])
     assert (result.ending, result.exit_code) == (Ending.ALREADY_INSTALLED, 0)
 

@@ -1,0 +1,66 @@
+"""Waiting for the disk and the NIC of the line: nobody waits for what is there, and a long wait is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from autoinstall import cmdline, probe
+from autoinstall.errors import TookTooLong
+from autoinstall.host import Host
+from autoinstall.request import request_from
+from tests.unit.machines import MACHINE
+
+WATCHDOG_S = 300
+TICK_S = 7
+
+
+class Clock(Host):
+    """Time that goes by only while something is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.told: list[tuple[float, int, int]] = []
+        self.progress = lambda done, total: self.told.append((self.now_s, done, total))
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+        end_s = self.now_s + limit_s
+        while not holds():
+            self.now_s += TICK_S
+            if self.now_s > end_s:
+                raise TookTooLong(what)
+
+
+def wait(monkeypatch: pytest.MonkeyPatch, line: str) -> tuple[Clock, list[str]]:
+    """What was said and told while the machine of the tests was waited for."""
+    monkeypatch.setattr(probe, "disks", lambda *_, **__: MACHINE.disks)
+    monkeypatch.setattr(probe, "nics", lambda: MACHINE.nics)
+    clock, said = Clock(), list[str]()
+    probe.wait_for_asked(request_from(cmdline.parse(line)), clock, said.append)
+    return clock, said
+
+
+def test_what_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, said = wait(monkeypatch, f"storage_init BOOTIF={MACHINE.nics[0].mac}")
+    assert (clock.now_s, said) == (0, [])
+
+
+def test_what_is_missing_is_waited_for_as_long_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "storage_init=serial:NOSUCH autoinstall.disk_timeout=20 BOOTIF=eth9 autoinstall.carrier_timeout=40"
+    clock, said = wait(monkeypatch, line)
+    assert said == ["waiting for the disk serial:NOSUCH, 20 s at most", "waiting for the NIC eth9, 40 s at most"]
+    assert 60 <= clock.now_s < 60 + 2 * TICK_S
+
+
+def test_the_watchdog_hears_of_a_day_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, _ = wait(monkeypatch, "storage_init=serial:NOSUCH autoinstall.disk_timeout=86400")
+    times = [0.0, *(now_s for now_s, _, _ in clock.told), clock.now_s]
+    assert max(later - earlier for earlier, later in pairwise(times)) < WATCHDOG_S / 2
+    assert {total for _, _, total in clock.told} == {86400}
+    assert len(clock.told) < 3000
