@@ -13,6 +13,7 @@ help:
 	@echo 'make image      the image and its ISO, to OUT=$(OUT); RECIPE=$(RECIPE), or metal, or a file'
 	@echo 'make test       linters, unit tests, virtual machines; test-unit, test-vm, test-all: one part, or more of it'
 	@echo 'make lint       linters only'
+	@echo 'make bench      what it costs, beside dd and a script by hand, into docs/performance.md; on an idle host'
 
 setup:
 	@tests/setup
@@ -38,6 +39,10 @@ test-unit: setup
 test-vm: setup
 	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/vm
 
+# PARTS: install, chain, contents; all of them without a word.
+bench: setup
+	@$(PYTHON) -m tests.bench $(PARTS)
+
 lint: setup
 	$(PYTEST) -q tests/unit/test_linters.py tests/unit/test_architecture.py
 
@@ -49,4 +54,4 @@ clean:
 	rm -rf $(OUT) .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup image demo demo-node test test-all test-unit test-vm lint format clean
+.PHONY: help setup image demo demo-node test test-all test-unit test-vm bench lint format clean

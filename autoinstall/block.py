@@ -11,13 +11,13 @@ import mmap
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall.errors import DeviceLost, Refused
 from autoinstall.host import lost
-from autoinstall.sizes import MIB
+from autoinstall.sizes import MIB, align_up
 
 CHUNK_BYTES = MIB
 SYS_BLOCK = Path("/sys/class/block")
@@ -61,6 +61,24 @@ def chunks_direct(path: str | Path) -> Iterator[memoryview]:
         view = memoryview(buffer)
         while count := os.readv(fd, [buffer]):
             yield view[:count]
+
+
+def write_file_direct(path: Path, pieces: Iterable[memoryview]) -> None:
+    """Write a new file past the page cache, and return when it is durable.
+
+    Every piece begins at the start of page-aligned memory, and all but the last are whole pages. Raises OSError.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC, 0o644)
+    try:
+        size = 0
+        for piece in pieces:
+            pages = align_up(len(piece), mmap.PAGESIZE)
+            _all(os.pwrite(fd, memoryview(piece.obj)[:pages], size), pages, str(path))
+            size += len(piece)
+        os.ftruncate(fd, size)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def claim(device: str) -> int:

@@ -10,8 +10,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from autoinstall.cmdline import Word
 from autoinstall.errors import ImageInvalid, TookTooLong
@@ -59,6 +57,9 @@ def _loop_device(host: Host) -> str:
 
 def _fetch(host: Host, url: str, target: Path) -> None:
     """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason."""
+    from urllib.error import URLError
+    from urllib.request import urlopen  # a tenth of all that a run imports, and only PXE needs it
+
     why = ""
 
     def fetched() -> bool:

@@ -24,6 +24,7 @@ PACKAGE_OF = {
     "newuidmap": "uidmap",
     "pvcreate": "lvm2",
     "ssh-keygen": "openssh-client",
+    "sfdisk": "fdisk",
     "systemctl": "systemd",
     "tar": "tar",
     "udevadm": "udev",

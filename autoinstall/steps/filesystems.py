@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoinstall import block
-from autoinstall.host import Host
+from autoinstall.host import Host, Run
 from autoinstall.layout import Layout, Partition, Volume
 
 SLOT_FEATURES = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file"
@@ -36,16 +37,28 @@ class Filesystems:
             host.progress(done + 1, len(wanted))
 
     def why_not_done(self, host: Host) -> str:
-        for device, what in self._wanted():
-            told = host.run("blkid", "-p", "-o", "value", "-s", "UUID", device, doing=f"probing {device}").stdout
-            if told.strip() != what.filesystem_uuid:
-                return f"{device} has the UUID {told.strip() or 'of nothing'}, planned was {what.filesystem_uuid}"
+        wanted = self._wanted()
+        found = _uuids(host, [device for device, _ in wanted])
+        for device, what in wanted:
+            uuid = found.get(device, "of nothing")
+            if uuid != what.filesystem_uuid:
+                return f"{device} has the UUID {uuid}, planned was {what.filesystem_uuid}"
         return ""
 
     def _wanted(self) -> list[tuple[str, Partition | Volume]]:
         parts = [part for part in self.layout.partitions if part.filesystem]
         on_partitions = [(block.partition_path(self.disk, part.number), part) for part in parts]
         return [*on_partitions, *((volume.path, volume) for volume in self.layout.volumes)]
+
+
+def _uuids(host: Host, devices: Sequence[str]) -> dict[str, str]:
+    """What blkid's low-level probe finds on each device, up to the first that holds nothing."""
+    told = host.run("blkid", "-p", "-o", "export", *devices, doing="probing the filesystems", how=Run(accept=(0, 2)))
+    found = {}
+    for block_of_lines in told.stdout.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block_of_lines.splitlines() if "=" in line)
+        found[values.get("DEVNAME", "")] = values.get("UUID", "of nothing")
+    return found
 
 
 def _command(device: str, what: Partition | Volume) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,7 @@ class SlotImage:
         source = Path(self.image.directory)
         with mounted(host, self._device()) as root:
             for file in self.image.manifest.files:
-                _copy(source / file.name, root / file.name, progress)
+                block.write_file_direct(root / file.name, progress.counted(_pieces(source / file.name)))
             write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
             write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
 
@@ -111,29 +111,23 @@ class _Progress:
         self._total = sum(file.size_bytes for file in files)
         self._done = 0
 
-    def counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def counted(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
         for piece in pieces:
             yield piece
             self._done += len(piece)
             self._host.progress(self._done, self._total)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while piece := file.read(COPY_BYTES):
-            yield piece
+def _pieces(path: Path) -> Iterator[memoryview]:
+    """A file's content, in memory that direct I/O accepts. A view is valid until the next."""
+    buffer = mmap.mmap(-1, COPY_BYTES)
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            yield memoryview(buffer)[:count]
 
 
-def _digest(pieces: Iterator[bytes] | Iterator[memoryview]) -> str:
+def _digest(pieces: Iterator[memoryview]) -> str:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
-
-
-def _copy(source: Path, target: Path, progress: _Progress) -> None:
-    with open(target, "xb") as file:
-        for piece in progress.counted(_pieces(source)):
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())

@@ -38,9 +38,9 @@ class VolumeGroup:
 
     def apply(self, host: Host) -> None:
         device = block.partition_path(self.disk, self.layout.partition("HostVG").number)
-        self._lvm(host, "pvcreate", "--yes", "--force", "--zero", "y", device)
-        extent = f"{EXTENT_BYTES}b"
-        self._lvm(host, "vgcreate", "--yes", "--physicalextentsize", extent, VOLUME_GROUP, device)
+        extent = f"{EXTENT_BYTES}b"  # vgcreate makes the physical volume too
+        self._lvm(host, "vgcreate", "--yes", "--force", "--zero", "y", "--physicalextentsize", extent, VOLUME_GROUP,
+                  device)  # fmt: skip
         for volume in self.layout.volumes:
             self._lvm(host, "lvcreate", "--yes", "--wipesignatures", "n", "--zero", "n", "--name", volume.name,
                       "--size", f"{volume.size_bytes}b", VOLUME_GROUP)  # fmt: skip

@@ -183,13 +183,14 @@ class Machine:
         assert "error" not in answer, f"QEMU refuses {command} {arguments}: {answer['error']['desc']}"
         return answer["return"]
 
-    def wait_for_qmp(self, event: str, limit_s: float) -> Event:
-        """The first event of that name from QEMU itself."""
+    def wait_for_qmp(self, event: str, limit_s: float, **data: object) -> Event:
+        """The first event of that name, and with that data, from QEMU itself."""
 
         def look() -> Event | None:
-            return next((said for said in self._qmp_said if said.get("event") == event), None)
+            events = (said for said in self._qmp_said if said.get("event") == event)
+            return next((said for said in events if data.items() <= said.get("data", {}).items()), None)
 
-        return self._wait(f"QEMU's event {event}", look, limit_s)
+        return self._wait(f"QEMU's event {event} {data or ''}", look, limit_s)
 
     def type(self, text: str) -> None:
         """Press keys on the serial console."""

@@ -1,0 +1,79 @@
+"""From switching a machine on, with an ISO in it, to a login on its node."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.hardware import Disk, Hardware, new_disk
+from tests.vm.image import Image, build
+from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED, Line
+from tests.vm.machine import Machine
+
+LOGIN_LIMIT_S = 60
+MARKS = {
+    "the live system's kernel": rb"Linux version",
+    "the installer reads its line": rb"autoinstall: command line: ",
+    "installed": rb"autoinstall: result=installed",
+    "the node's kernel": rb"result=installed.*Linux version",
+    "login prompt on the console": rb"result=installed.*login: ",
+    "node healthy": rb"autoinstall: node=healthy",
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Seconds since QEMU's start, and what systemd-analyze says on the node."""
+
+    marks_s: Mapping[str, float]
+    boot: str
+    blame: str
+
+
+class Clock:
+    """When each of MARKS was first seen on a console."""
+
+    def __init__(self) -> None:
+        self.began_s = time.monotonic()
+        self.marks_s: dict[str, float] = {}
+        self._text = b""
+
+    def now_s(self) -> float:
+        """Seconds since this clock began."""
+        return round(time.monotonic() - self.began_s, 1)
+
+    def feed(self, data: bytes) -> None:
+        """More of the console."""
+        self._text += data
+        for name, pattern in MARKS.items():
+            if name not in self.marks_s and re.search(pattern, self._text, re.DOTALL):
+                self.marks_s[name] = self.now_s()
+
+
+def run_chain(line: Line, place: Path) -> Chain:
+    """Insert the ISO, switch on, wait, log in."""
+    (place / "image").mkdir(parents=True)
+    build(place / "image", line.words)
+    hardware = Hardware(
+        line.firmware,
+        disks=(Disk(new_disk(place / "disk.raw")),),
+        cdrom=Image(place / "image").iso,
+        reboots=True,
+        cpus=2,
+    )
+    clock = Clock()
+    with Machine(hardware, place, key=line.key, name="chain") as machine:
+        machine.console.also = clock.feed
+        machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)
+        machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
+        machine.ssh.wait(NODE_LIMIT_S)
+        machine.ssh.read("true")
+        clock.marks_s["first login over ssh"] = clock.now_s()
+        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
+        boot, blame = (machine.ssh.read(f"systemd-analyze {verb} --no-pager") for verb in ("time", "blame"))
+    print(f"bench: {clock.marks_s}", flush=True)
+    return Chain(clock.marks_s, boot, blame)
