@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoinstall.cmdline import parse
-from autoinstall.errors import BadUsage, ImageInvalid
+from autoinstall.errors import AskedWrongly, BadUsage, ImageInvalid
 from autoinstall.host import Host
 from autoinstall.image import pxe
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, render_manifest
@@ -55,7 +55,7 @@ def test_what_grub_would_eat_is_quoted_and_its_own_variables_are_not() -> None:
 def test_words_that_not_every_loader_hands_on_are_refused(tmp_path: Path, words: str) -> None:
     options = _options(_image(tmp_path), tmp_path / "out")
     options.cmdline = words
-    with pytest.raises(BadUsage, match="--cmdline"):
+    with pytest.raises(AskedWrongly):
         pxe.main(options, Host())
 
 
