@@ -24,7 +24,6 @@ PACKAGE_OF = {
     "newuidmap": "uidmap",
     "pvcreate": "lvm2",
     "ssh-keygen": "openssh-client",
-    "sfdisk": "fdisk",
     "systemctl": "systemd",
     "tar": "tar",
     "udevadm": "udev",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from autoinstall import block, gpt
 from autoinstall.host import Host
@@ -89,22 +87,10 @@ class Commit:
         block.write_direct(self.disk, 0, self._sector_0())
 
     def why_not_done(self, host: Host) -> str:
-        """Read the disk as the next system will: by another's program, through the protective MBR."""
+        """Read the disk as the next system will: libparted, through the protective MBR."""
         if block.read_direct(self.disk, 0, self.layout.sector_bytes) != self._sector_0():
             return "sector 0 is not what was written"
-        return self._table_differs(host)
-
-    def _table_differs(self, host: Host) -> str:
-        """What sfdisk reads, with types and UUIDs; empty where that is what was planned."""
-        told = host.run("sfdisk", "--json", self.disk, doing=f"reading the table of {self.disk}").stdout
-        rows = json.loads(told)["partitiontable"]["partitions"]
-        there = [(row.get("name"), UUID(row["type"]), UUID(row["uuid"]), row["start"], row["size"]) for row in rows]
-        sector = self.layout.sector_bytes
-        planned = [
-            (part.label, part.type_guid, part.partition_uuid, part.start_bytes // sector, part.size_bytes // sector)
-            for part in self.layout.partitions
-        ]
-        return "" if there == planned else f"sfdisk reads {there}, planned were {planned}"
+        return _table_differs(self.layout, self.disk)
 
     def _sector_0(self) -> bytes:
         boot_code = (self.source / "boot.img").read_bytes()
@@ -118,3 +104,13 @@ def _write_state(root: Path) -> None:
     write_file(root / first, render_env(fresh()))
     write_file(root / "state1/spacer", bytes(SPACER_BYTES))
     write_file(root / second, render_env(fresh()))
+
+
+def _table_differs(layout: Layout, disk: str) -> str:
+    import parted
+
+    table = parted.newDisk(parted.getDevice(disk))
+    sector = layout.sector_bytes
+    planned = [(part.label, part.start_bytes // sector, part.size_bytes // sector) for part in layout.partitions]
+    there = [(part.name, part.geometry.start, part.geometry.length) for part in table.partitions]
+    return "" if there == planned else f"libparted reads {there}, planned were {planned}"
