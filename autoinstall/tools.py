@@ -22,7 +22,6 @@ PACKAGE_OF = {
     "mount": "mount",
     "networkctl": "systemd",
     "newuidmap": "uidmap",
-    "pvcreate": "lvm2",
     "ssh-keygen": "openssh-client",
     "systemctl": "systemd",
     "tar": "tar",
