@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any-host", deadline=None)  # beside two virtual machines an example may take long
+settings.load_profile("any-host")
 
 
 class ACommandWasRun(AssertionError):
