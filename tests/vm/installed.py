@@ -48,11 +48,6 @@ class Line:
         """Whether admin has a password, and so needs it for sudo."""
         return self.firmware is Firmware.UEFI
 
-    def as_root(self, node: Machine, command: str, limit_s: float = 60) -> str:
-        """What a command prints as root on a node that this line made, by admin's sudo."""
-        sudo = f"echo {shlex.quote(ADMIN_PASSWORD)} | sudo -S -p ''" if self.has_password else "sudo -n"
-        return node.ssh.read(f"{sudo} sh -c {shlex.quote(command)}", limit_s)
-
 
 @dataclass(frozen=True)
 class Installed:
@@ -112,7 +107,13 @@ def install_from_iso(line: Line, shared: Shared) -> Installed:
             machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
             machine.ssh.wait(SSH_LIMIT_S)
             machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
-            line.as_root(machine, MINE)
+            if not line.has_password:
+                as_root(machine, MINE)
             machine.power_off()
 
     return Installed(shared.once(f"installed-{line.firmware.value}", make), line)
+
+
+def as_root(node: Machine, command: str, limit_s: float = 60) -> str:
+    """What a command prints as root, by admin's sudo, on a node that asks no password for it."""
+    return node.ssh.read(f"sudo -n sh -c {shlex.quote(command)}", limit_s)
