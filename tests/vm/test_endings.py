@@ -108,3 +108,26 @@ def test_nobody_reads_the_console_where_the_line_does_not_ask_for_it(live: LiveS
         machine.wait_for_line("^autoinstall: result=refused$", TELL_LIMIT_S)
         machine.shell("systemctl is-system-running --wait || true")  # all that was started is up
         assert machine.shell(READERS).split() == []
+
+
+def emergency(machine: Machine, words: str) -> Event:
+    """Let the live system end in emergency mode, as local-fs.target does it; the result."""
+    begin(machine, words)
+    machine.wait_for_event(TELL_LIMIT_S, event_type="result", result="none")
+    machine.shell("systemctl start --no-block --job-mode=replace-irreversibly emergency.target")
+    return machine.wait_for_event(TELL_LIMIT_S, event_type="result", result="failed")
+
+
+@pytest.mark.exhaustive
+def test_a_live_system_in_emergency_mode_opens_the_shell_that_is_asked_for(live: LiveSystem, tmp_path: Path) -> None:
+    with live.start(tmp_path) as machine:
+        result = emergency(machine, "autoinstall.on_failure=shell")
+        assert "emergency mode" in result["reasons"][0]
+        assert_shell_opens(machine)
+
+
+@pytest.mark.exhaustive
+def test_a_live_system_in_emergency_mode_goes_down_where_its_line_says_so(live: LiveSystem, tmp_path: Path) -> None:
+    with live.start(tmp_path) as machine:
+        emergency(machine, "autoinstall.on_failure=poweroff")
+        assert machine.wait_for_qmp("SHUTDOWN", END_LIMIT_S)["data"]["reason"] == "guest-shutdown"
