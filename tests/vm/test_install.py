@@ -139,6 +139,7 @@ def test_the_slot_state_says_that_a_was_found_good(installed: Installed) -> None
         variables = dict(line.split("=") for line in content.decode().splitlines() if "=" in line)
         assert variables["primary"] == "A"
         assert variables["A_ok"] == "1"
+        assert variables["A_try"] == "3"  # the clean shutdown gave the attempt back
         assert variables["end"] == "1"
 
 

@@ -1,0 +1,95 @@
+"""A slot on trial gives way when it is not found good; one that was once good stays up. Attempts come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoinstall.slots import MOST_TRIES, Slot, SlotState, fresh
+from tests.vm.configured import SHELL, Finished, slot_state
+from tests.vm.disk import DiskImage
+from tests.vm.hardware import Disk, Hardware
+from tests.vm.installed import HEALTHY, NODE_LIMIT_S
+from tests.vm.live import LiveSystem
+from tests.vm.machine import Machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
+
+TIMER_LIMIT_S = 120
+GIVE_UP_LIMIT_S = 270
+"""Before the five minutes of the deadline: it ends a boot where nothing else does, and must not hide that."""
+BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
+DEGRADED = r"^autoinstall: node=degraded slot=A image=\S+ failed=health.d/tyre$"
+ON_TRIAL = SlotState(Slot.A, 2, False, MOST_TRIES, True)
+GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
+
+# What goes wrong, in slot A only: both slots have one /etc.
+ONLY_A = "ConditionKernelCommandLine=rd.autoinstall.slot=A"
+HANG = {
+    "systemd/system/hang.service": f"[Unit]\n{ONLY_A}\nBefore=boot-complete.target\n"
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n",
+    "systemd/system/boot-complete.target.d/hang.conf": "[Unit]\nRequires=hang.service\n",
+    "systemd/system/autoinstall-deadline.timer.d/short.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=30s\n",
+}
+TYRE = {
+    "autoinstall/health.d/tyre": "#!/bin/sh\necho flat\n! grep -q rd.autoinstall.slot=A /proc/cmdline\n",
+}
+EMERGENCY = {
+    "systemd/system/gone.service": f"[Unit]\n{ONLY_A}\nDefaultDependencies=no\nBefore=local-fs.target\n"
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/false\n",
+    "systemd/system/local-fs.target.d/gone.conf": "[Unit]\nRequires=gone.service\n",
+}
+
+
+@pytest.fixture
+def source(live: LiveSystem, finished: Path) -> Finished:
+    """Disks to be configured."""
+    return Finished(live, finished)
+
+
+def node(disk: DiskImage, place: Path, reboots: bool = False) -> Machine:
+    """A machine that runs from the disk."""
+    return Machine(Hardware(disks=(Disk(disk.path),), reboots=reboots), place, name="node")
+
+
+@pytest.mark.parametrize("wrong", [HANG, TYRE, EMERGENCY], ids=["hang", "check", "emergency"])
+def test_a_slot_on_trial_gives_way_after_its_attempts(
+    source: Finished, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    disk = source.copy(tmp_path, wrong, ON_TRIAL)
+    with node(disk, tmp_path, reboots=True) as machine:
+        for slot in ("A", "A", "B"):
+            assert machine.wait_for_line(BOOTING, GIVE_UP_LIMIT_S).group(1) == slot
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.kill()
+    assert slot_state(disk) == SlotState(Slot.A, 0, False, MOST_TRIES - 1, True)
+
+
+def test_a_slot_that_was_once_good_stays_up_with_the_same_failed_check(source: Finished, tmp_path: Path) -> None:
+    disk = source.copy(tmp_path, {**TYRE, **SHELL}, GOOD)
+    with node(disk, tmp_path) as machine:
+        machine.wait_for_line(DEGRADED, NODE_LIMIT_S)
+        machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
+        assert machine.shell("systemctl list-jobs --no-legend").split() == []
+        assert machine.shell("systemctl show --value -p ConditionResult autoinstall-fallback.service").split() == [
+            "no"
+        ]
+        assert "health.d/tyre: exit status 1: flat" in machine.shell("autoinstall status")
+        assert machine.qmp("query-status")["status"] == "running"
+        machine.power_off()
+    assert slot_state(disk) == GOOD
+
+
+def test_attempts_come_back_after_a_while_of_health(source: Finished, tmp_path: Path) -> None:
+    """Ten minutes; made shorter here. The power fails after them, so that no shutdown gives them back."""
+    timer = "[Unit]\nAfter=autoinstall-mark-good.service\n[Timer]\nOnActiveSec=\nOnActiveSec=1s\n"
+    short = {"systemd/system/autoinstall-rearm.timer.d/short.conf": timer}
+    disk = source.copy(tmp_path, {**short, **SHELL}, fresh())
+    with node(disk, tmp_path) as machine:
+        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        journal = "journalctl --follow --lines=all --output=cat -u autoinstall-mark-good -u autoinstall-rearm"
+        machine.shell(f"{journal} | grep -m 1 'slot A: {MOST_TRIES - 1} tries left, good'", TIMER_LIMIT_S)
+        machine.shell(f"{journal} | grep -m 1 'slot A: {MOST_TRIES} tries left, good'", TIMER_LIMIT_S)
+        machine.kill()
+    assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
