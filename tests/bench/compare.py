@@ -119,7 +119,7 @@ class _Bench:
         begin(self.machine, self._words(disk))
         result = self.machine.result(INSTALL_LIMIT_S)
         assert result["result"] == "installed", result
-        self.machine.shell(f"while systemctl -q is-active {UNIT}; do sleep 0.1; done")
+        self.machine.shell(f'until [ "$(systemctl show -P ActiveState {UNIT})" = inactive ]; do sleep 0.1; done')
         clocks = dict(re.findall(r"(\w+)=(\d+)", self.machine.shell(f"{CLOCKS} {UNIT}")))
         began_s, ended_s = (int(clocks[f"Inactive{end}TimestampMonotonic"]) / 1e6 for end in ("Exit", "Enter"))
         wall_s, up_s = map(float, self.machine.shell("date +%s.%N; cut -d' ' -f1 /proc/uptime").split())
