@@ -26,10 +26,12 @@ END
 udevadm settle
 done_with sfdisk
 
-pvcreate --quiet --yes "${disk}7"
-vgcreate --quiet HostVG "${disk}7"
-lvcreate --quiet --yes --size 820M --name Swap HostVG
-lvcreate --quiet --yes --extents 100%FREE --name Data HostVG
+{
+    pvcreate --yes "${disk}7"
+    vgcreate HostVG "${disk}7"
+    lvcreate --yes --size 820M --name Swap HostVG
+    lvcreate --yes --extents 100%FREE --name Data HostVG
+} >/dev/null
 done_with LVM
 
 mkfs.vfat -F 32 -n EFI "${disk}2" >/dev/null
@@ -51,9 +53,9 @@ for slot in 3 4; do
 done
 done_with copy
 
-grub-install --target=i386-pc --boot-directory="$mnt/2" "$disk" 2>/dev/null
+grub-install --target=i386-pc --boot-directory="$mnt/2" "$disk"
 done_with grub-install-bios
-grub-install --target=x86_64-efi --efi-directory="$mnt/2" --boot-directory="$mnt/2" --removable --no-nvram 2>/dev/null
+grub-install --target=x86_64-efi --efi-directory="$mnt/2" --boot-directory="$mnt/2" --removable --no-nvram
 for slot in A:3 B:4; do
     cat <<END
 menuentry "Slot ${slot%:*}" {
@@ -81,6 +83,6 @@ ssh-keygen -q -t ecdsa -N '' -f "$etc/ssh/ssh_host_ecdsa_key"
 done_with config
 
 umount "$mnt/2" "$mnt/3" "$mnt/4" "$mnt/5"
-vgchange --quiet --activate n HostVG >/dev/null
+vgchange --activate n HostVG >/dev/null
 sync
 done_with close

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +13,18 @@ from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMI
 from tests.vm.machine import Machine
 
 LOGIN_LIMIT_S = 60
-MARKS = {
-    "the live system's kernel": rb"Linux version",
-    "the installer reads its line": rb"autoinstall: command line: ",
-    "installed": rb"autoinstall: result=installed",
-    "the node's kernel": rb"result=installed.*Linux version",
-    "login prompt on the console": rb"result=installed.*login: ",
-    "node healthy": rb"autoinstall: node=healthy",
+INSTALLED, PROMPT, LOGIN = "installed", "login prompt on the console", "first login over ssh"
+LIVE_MARKS = {
+    "the live system's kernel": b"Linux version",
+    "the installer reads its line": b"autoinstall: command line: ",
+    INSTALLED: b"autoinstall: result=installed",
 }
+NODE_MARKS = {
+    "the node's kernel": b"Linux version",
+    PROMPT: b"login: ",
+    "node healthy": b"autoinstall: node=healthy",
+}
+LONGEST_MARK_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,24 @@ class Chain:
 
 
 class Clock:
-    """When each of MARKS was first seen on a console."""
+    """When each mark was first seen on a console; those of the node are looked for once the install is over."""
 
     def __init__(self) -> None:
         self.began_s = time.monotonic()
         self.marks_s: dict[str, float] = {}
-        self._text = b""
+        self._last = b""
 
-    def now_s(self) -> float:
-        """Seconds since this clock began."""
-        return round(time.monotonic() - self.began_s, 1)
+    def mark(self, name: str) -> None:
+        """It is seen now, if it was not before."""
+        self.marks_s.setdefault(name, round(time.monotonic() - self.began_s, 1))
 
     def feed(self, data: bytes) -> None:
         """More of the console."""
-        self._text += data
-        for name, pattern in MARKS.items():
-            if name not in self.marks_s and re.search(pattern, self._text, re.DOTALL):
-                self.marks_s[name] = self.now_s()
+        text = self._last + data
+        for name, mark in (NODE_MARKS if INSTALLED in self.marks_s else LIVE_MARKS).items():
+            if mark in text:
+                self.mark(name)
+        self._last = text[-LONGEST_MARK_BYTES:]
 
 
 def run_chain(line: Line, place: Path) -> Chain:
@@ -71,7 +75,7 @@ def run_chain(line: Line, place: Path) -> Chain:
         machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
         machine.ssh.wait(NODE_LIMIT_S)
         machine.ssh.read("true")
-        clock.marks_s["first login over ssh"] = clock.now_s()
+        clock.mark(LOGIN)
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
         boot, blame = (machine.ssh.read(f"systemd-analyze {verb} --no-pager") for verb in ("time", "blame"))

@@ -6,7 +6,7 @@ import re
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tests.bench.chain import Chain
+from tests.bench.chain import PROMPT, Chain
 from tests.bench.compare import Compared
 from tests.bench.contents import Contents
 
@@ -96,12 +96,12 @@ def _memory(found: Compared) -> str:
 
 def chain(found: Chain) -> str:
     """From power to login."""
-    login_s = min(found.marks_s[name] for name in ("login prompt on the console", "first login over ssh"))
+    login_s = found.marks_s[PROMPT]
     rows = sorted(found.marks_s.items(), key=lambda item: item[1])
     return "\n\n".join(
         [
             table(["seconds since QEMU's start", "seconds"], rows),
-            f"QEMU's start to the node's login: {judged(login_s, LOGIN_BOUNDS_S, ' s')}.",
+            f"QEMU's start to the node's login prompt: {judged(login_s, LOGIN_BOUNDS_S, ' s')}.",
         ]
     )
 
@@ -109,7 +109,7 @@ def chain(found: Chain) -> str:
 def boot(time: str, blame: str) -> str:
     """What systemd-analyze says of a boot."""
     took = re.sub(r"\s+", " ", time.strip().splitlines()[0])
-    slowest = "\n".join(blame.rstrip().splitlines()[:BLAME_LINES])
+    slowest = "\n".join(blame.strip("\n").splitlines()[:BLAME_LINES])
     return f"```\n{took}\n{slowest}\n```"
 
 
