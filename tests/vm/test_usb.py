@@ -18,8 +18,7 @@ from tests.vm.live import LiveSystem, boot_live, install
 from tests.vm.machine import Machine
 from tests.vm.test_refusals import refused, told
 
-pytestmark = pytest.mark.vm
-EXHAUSTIVE = pytest.mark.exhaustive
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]  # an image of its own, and its live system
 LINE = "BOOTIF=link console=ttyS0"
 GRUB_LIMIT_S = 120
 DOWN = "\x1b[B"
@@ -103,7 +102,6 @@ def names_in_initramfs(initrd: Path) -> str:
     return "\n".join(listing.stdout.decode() for listing in listings)
 
 
-@EXHAUSTIVE
 def test_the_image_for_hardware_has_the_drivers_and_the_firmware_of_servers_and_not_of_laptops(metal: Image) -> None:
     listed = subprocess.run(["unsquashfs", "-l", metal.place / "root.squashfs"], capture_output=True, check=True)
     initramfs = names_in_initramfs(metal.initrd)
@@ -117,7 +115,6 @@ def test_the_image_for_hardware_has_the_drivers_and_the_firmware_of_servers_and_
     )
 
 
-@EXHAUSTIVE
 @pytest.mark.parametrize("firmware", Firmware, ids=lambda firmware: firmware.value)
 def test_the_menu_of_a_stick_boots_the_local_disk(
     stick: Disk, finished: Path, tmp_path: Path, firmware: Firmware
@@ -132,11 +129,11 @@ def test_the_menu_of_a_stick_boots_the_local_disk(
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param("storage_init", marks=EXHAUSTIVE),
-        "storage_init=serial:STICK0",
+        "storage_init",
         *(
-            pytest.param(f"storage_init={name}", marks=EXHAUSTIVE)
-            for name in ("/dev/sda", "/dev/sd*", "usb", "usb:STICK0", "id:usb-QEMU_QEMU_HARDDISK_STICK0-0:0",
+            f"storage_init={name}"
+            for name in ("serial:STICK0", "/dev/sda", "/dev/sd*", "usb", "usb:STICK0",
+                         "id:usb-QEMU_QEMU_HARDDISK_STICK0-0:0",
                          "/dev/disk/by-id/usb-QEMU_QEMU_HARDDISK_STICK0-0:0", "match:removable=yes")
         ),
     ],
@@ -151,7 +148,6 @@ def test_the_stick_that_a_machine_runs_from_is_no_target_however_it_is_named(
     assert DiskImage(stick.path).digest() == before
 
 
-@EXHAUSTIVE
 def test_another_stick_that_is_named_becomes_a_node(live_stick: LiveSystem, stick: Disk, tmp_path: Path) -> None:
     before = DiskImage(stick.path).digest()
     disk = Disk(new_disk(tmp_path / "TARGET0.raw"), bus=Bus.USB, removable=True, boot_index=None)
@@ -164,7 +160,6 @@ def test_another_stick_that_is_named_becomes_a_node(live_stick: LiveSystem, stic
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
 
 
-@EXHAUSTIVE
 @pytest.mark.parametrize("firmware", Firmware, ids=lambda firmware: firmware.value)
 def test_a_stick_that_stays_in_installs_once_and_from_then_on_leads_to_the_node(
     stick: Disk, tmp_path: Path, firmware: Firmware
