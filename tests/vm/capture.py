@@ -165,7 +165,7 @@ def main(names: list[str]) -> None:
         image.place.mkdir()
         build(image.place)
         MANIFEST.write_bytes((image.place / MANIFEST.name).read_bytes())
-        live = boot_live(image, Shared(place))
+        live = boot_live(image, Hardware(cdrom=image.iso), Shared(place))
         for row in ROWS:
             if not names or row.name in names:
                 (place / row.name).mkdir()
