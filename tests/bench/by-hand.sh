@@ -1,6 +1,6 @@
 #!/bin/sh
 # The layout of a node, made by hand: the least that a person would write for it. Nothing is checked beforehand, read
-# back, or safe against a power cut; what it makes boots. make bench compares the product with it.
+# back, or safe against a power cut. make bench compares the product with it.
 #
 # by-hand.sh DISK IMAGE PUBLIC-KEY    prints each part's name and the seconds since boot at its end
 set -eu
