@@ -11,6 +11,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 DISK_BYTES = 8 * GIB
 OVMF = Path("/usr/share/OVMF")
+CPU = "max,smap=off,smep=off,la57=off"
+"""What TCG emulates at a price, and no test is about: a boot takes an eighth less without."""
 
 
 class Firmware(Enum):
@@ -189,7 +191,7 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
         "-machine",
         "pc,graphics=off",
     ]
-    words += ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(hardware.cpus), "-m", str(hardware.memory_mib)]
+    words += ["-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", str(hardware.cpus), "-m", str(hardware.memory_mib)]
     words += ["-uuid", hardware.uuid, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     words += _network(hardware, ssh_port)
     words += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "ahci,id=ahci0"]

@@ -11,7 +11,7 @@ from tests.vm.disk import DiskImage
 from tests.vm.hardware import Bus, Direct, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S
-from tests.vm.live import CONSOLE, LiveSystem, begin, install
+from tests.vm.live import CONSOLE, LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.recorded import LINE
 from tests.vm.writes import written
@@ -67,17 +67,6 @@ def test_large_sectors_under_a_bios_are_refused(live: LiveSystem, tmp_path: Path
     assert (result["result"], result["exit_code"]) == ("refused", 3)
     assert "a BIOS boots from sectors of 512 only" in result["reasons"][0]
     assert not written(log)
-
-
-def test_a_disk_that_comes_late_is_waited_for(live: LiveSystem, tmp_path: Path) -> None:
-    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=None)
-    with live.start(tmp_path) as machine:
-        begin(machine, f"{LINE} autoinstall.dry_run")
-        machine.wait_for_line("^autoinstall: command line: ", limit_s=60)
-        machine.plug(disk)
-        result = machine.result(INSTALL_LIMIT_S)
-    assert result["result"] == "planned", result
-    assert result["plan"]["target"]["serial"] == disk.serial
 
 
 @pytest.mark.exhaustive

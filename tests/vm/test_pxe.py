@@ -46,11 +46,6 @@ class Loader(Enum):
         return Firmware.UEFI if self is Loader.GRUB else Firmware.BIOS
 
 
-LOADERS = [
-    Loader.IPXE,
-    pytest.param(Loader.PXELINUX, marks=pytest.mark.exhaustive),
-    pytest.param(Loader.GRUB, marks=pytest.mark.exhaustive),
-]
 FIRST = [Loader.IPXE, Loader.GRUB]
 SYSLINUX = ("/usr/lib/PXELINUX/pxelinux.0", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
 
@@ -131,7 +126,8 @@ def pxe_server(image: Image, place: Path, words: str = WORDS) -> Iterator[Server
         server.shutdown()
 
 
-@pytest.mark.parametrize("loader", LOADERS, ids=loader_name)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("loader", Loader, ids=loader_name)
 def test_a_machine_that_boots_from_the_network_becomes_a_node(image: Image, tmp_path: Path, loader: Loader) -> None:
     """Its first NIC has a link too, and nobody there: the one that it booted from is the management NIC."""
     disk = Disk(new_disk(tmp_path / "disk.raw"))
