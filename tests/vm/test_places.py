@@ -60,6 +60,7 @@ def test_asked_sizes_are_on_the_disk_to_the_byte(live: LiveSystem, tmp_path: Pat
     assert after.lvm_volumes() == {"Swap": 512 * MIB, "Data": GIB}
 
 
+@pytest.mark.exhaustive
 def test_rescue_shows_the_node_and_writes_nothing(
     image: Image, live: LiveSystem, tmp_path: Path, finished: Path
 ) -> None:
