@@ -43,10 +43,10 @@ def result_from(environment: Mapping[str, str], status: str) -> Result | None:
     """The result of a unit that failed, from what systemd says ($MONITOR_…, systemd.exec(5)); None if it told itself.
 
     `status` is the last that the run told systemd of itself. Without a unit that failed this is the live system's
-    emergency mode.
+    emergency mode: systemd then tells of the installer all the same, which did not fail or never ran.
     """
-    way = environment.get("MONITOR_SERVICE_RESULT")
-    if way is None:
+    way = environment.get("MONITOR_SERVICE_RESULT", "success")
+    if way == "success":
         return _failed("the live system did not come up: emergency mode")
     exit_status = environment.get("MONITOR_EXIT_STATUS", "")
     if status.startswith("result=") or (way == "exit-code" and exit_status in TOLD_ITSELF):

@@ -36,6 +36,12 @@ STATUS = "image-a: Writing the image to slot A"
             "it told of no progress for too long and was ended",
         ),
         ({}, "", "", "the live system did not come up: emergency mode"),
+        (
+            {"MONITOR_SERVICE_RESULT": "success", "MONITOR_EXIT_STATUS": "0"},
+            "result=none",
+            "",
+            "the live system did not come up: emergency mode",
+        ),
     ],
 )
 def test_the_reason_is_what_systemd_says(environment: dict[str, str], status: str, step: str, reason: str) -> None:
