@@ -40,7 +40,7 @@ Emit = Callable[[Event], None]
 
 
 def execute(steps: Sequence[Step], host: Host, emit: Emit) -> None:
-    """Make `steps` true, in order, telling `emit` of each start, progress and finish.
+    """Make `steps` true, in order, telling `emit` of each start, note, progress and finish.
 
     Raises Refused or another error of exit code 3 only where nothing was written; once a step wrote, every
     failure is one of exit code 4: what the step raised, or NotDone.
@@ -70,13 +70,14 @@ class _Turn:
         started_s = self.host.monotonic_s()
         self._tell(Kind.START)
         self.host.progress = lambda done, total: self._tell(Kind.PROGRESS, percent=100 * done // max(total, 1))
+        self.host.note = lambda text: self._tell(Kind.NOTE, description=text)
         try:
             self._make_true()
         except AutoinstallError as error:
             self._tell(Kind.FINISH, verdict=Verdict.FAIL, description=f"{self.step.title}: {error}")
             raise
         finally:
-            self.host.progress = unheard
+            self.host.progress = self.host.note = unheard
         self._tell(Kind.FINISH, seconds=round(self.host.monotonic_s() - started_s, 2))
 
     def _make_true(self) -> None:

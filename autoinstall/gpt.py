@@ -25,6 +25,9 @@ ENTRY = struct.Struct("<16s16sQQQ72s")
 REVISION_1_0 = b"\x00\x00\x01\x00"
 SIGNATURE = b"EFI PART"
 
+SECTOR_SIZES = (512, 4096)
+EDGE_BYTES = 2 * max(SECTOR_SIZES)
+
 MBR_BYTES = 512
 BOOT_CODE_BYTES = 440
 MBR_SIGNATURE = b"\x55\xaa"
@@ -110,6 +113,15 @@ def parse_header(data: bytes) -> Header | None:
     if fields[11:13] != (ENTRY_COUNT, ENTRY_BYTES):
         return None
     return Header(UUID(bytes_le=fields[9]), entries_lba=fields[10], entries_crc=fields[13])
+
+
+def any_header(head: bytes, tail: bytes) -> Header | None:
+    """A valid header of either half in the first or last EDGE_BYTES of a disk, for sectors of any size.
+
+    Neither blkid nor Linux sees a table of another sector size, or a backup whose protective MBR is gone.
+    """
+    places = (place for size in SECTOR_SIZES for place in (head[size:], tail[-size:]))
+    return next((header for header in map(parse_header, places) if header), None)
 
 
 def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:

@@ -45,15 +45,19 @@ class Run:
 USUAL = Run()
 
 
-def unheard(done: int, total: int) -> None:
-    """Progress that nobody asked for."""
+def unheard(*_: object) -> None:
+    """Progress, or a note, that nobody asked for."""
 
 
 class Host:
-    """The machine this runs on. `progress(done, total)` is told how far long work has come."""
+    """The machine this runs on.
+
+    `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do.
+    """
 
     def __init__(self) -> None:
         self.progress: Callable[[int, int], None] = unheard
+        self.note: Callable[[str], None] = unheard
         self._held: list[int] = []
 
     def hold(self, descriptor: int) -> None:

@@ -27,6 +27,8 @@ SETTLE_LIMIT_S = 60
 PROGRESS_INTERVAL_S = 30
 """How often a long wait is told of: more often than the service manager's watchdog wants to hear something."""
 
+HIDDEN_TABLE = "gpt (its backup alone, or of other sectors)"
+
 VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
                  "md": "array", "nbd": "network", "mtdblock": "flash"}  # fmt: skip
 """Block devices that are not disks, by the start of their kernel names."""
@@ -180,12 +182,23 @@ def _examined(host: Host, disk: Disk) -> Disk:
     """The disk with what is on it. Only what can be a target is read: no optical medium, no loop device."""
     if disk.kind != "disk" or disk.size_bytes == 0:
         return replace(disk, examined=True)
-    return replace(
-        disk,
-        signatures=_signatures(host, disk.path, block.SYS_BLOCK / disk.name),
-        node=_node_mark(disk),
-        examined=True,
-    )
+    node = _node_mark(disk)
+    signatures = _signatures(host, disk.path, block.SYS_BLOCK / disk.name)
+    if not node and "gpt" not in {mark.kind for mark in signatures if mark.device == disk.path}:
+        signatures = (*_hidden_table(disk), *signatures)
+    return replace(disk, signatures=signatures, node=node, examined=True)
+
+
+def _hidden_table(disk: Disk) -> tuple[Signature, ...]:
+    """The table that is there and does not count: a backup alone, or one of other sectors."""
+    if disk.size_bytes < 2 * gpt.EDGE_BYTES:
+        return ()
+    with suppress(DeviceLost):
+        ends = (0, disk.size_bytes - gpt.EDGE_BYTES)
+        header = gpt.any_header(*(block.read_direct(disk.path, end, gpt.EDGE_BYTES) for end in ends))
+        if header:
+            return (Signature(disk.path, HIDDEN_TABLE, uuid=str(header.disk_guid), size_bytes=disk.size_bytes),)
+    return ()
 
 
 def _kind(name: str) -> str:

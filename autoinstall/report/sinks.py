@@ -62,9 +62,9 @@ class Consoles:
             self._bar(event)
         elif event.kind is Kind.FINISH and event.verdict is Verdict.SUCCESS:
             self._line(f"autoinstall: {event.name}: done ({event.seconds} s)")
-        elif event.kind is Kind.START:
+        elif event.verdict is Verdict.SUCCESS:
             self._last_percent = -1
-            self._line(f"autoinstall: {event.name}: {event.description}")
+            self.say(f"autoinstall: {event.name}: {event.description}")
         else:
             self.say(f"autoinstall: {event.name}: {event.verdict.value}: {event.description}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class TearDown:
     """LVM, MD, crypt and what else is stacked on the disk is taken apart, in the right order, by blivet.
 
     blivet is imported only where there is a stack: that alone takes seconds, and its populator activates
-    what it finds.
+    what it finds. Each of its actions is told.
     """
 
     disk: str
@@ -73,7 +74,7 @@ class TearDown:
         if not self.has_stack:
             return
         try:
-            _tear_down_with_blivet(self.disk)
+            _tear_down_with_blivet(self.disk, host.note)
         except Exception as error:
             raise ToolFailed(f"{self.title}: blivet: {error}", hint="see the journal") from error
         host.hold(block.claim(self.disk))
@@ -83,7 +84,7 @@ class TearDown:
         return f"still held by {', '.join(holders)}" if holders else ""
 
 
-def _tear_down_with_blivet(disk: str) -> None:
+def _tear_down_with_blivet(disk: str, note: Callable[[str], None]) -> None:
     import blivet
 
     storage = blivet.Blivet()
@@ -91,6 +92,8 @@ def _tear_down_with_blivet(disk: str) -> None:
     storage.reset()
     device = storage.devicetree.get_device_by_path(os.path.realpath(disk))
     storage.recursive_remove(device)
+    for action in storage.devicetree.actions.find():
+        note(f"blivet: {action}")
     storage.do_it()
 
 

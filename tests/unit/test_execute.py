@@ -30,6 +30,7 @@ class Fake:
 
     def apply(self, host: Host) -> None:
         self.calls.append(self.name)
+        host.note("a part of it")
         host.progress(1, 4)
         if self.error:
             raise self.error
@@ -44,13 +45,14 @@ def _run(*steps: Fake) -> list[Event]:
     return events
 
 
-def test_each_step_starts_progresses_and_finishes() -> None:
+def test_each_step_starts_notes_progresses_and_finishes() -> None:
     events = _run(Fake("one"), Fake("two"))
     assert [(event.name, event.kind) for event in events] == [
-        (name, kind) for name in ("one", "two") for kind in (Kind.START, Kind.PROGRESS, Kind.FINISH)
+        (name, kind) for name in ("one", "two") for kind in (Kind.START, Kind.NOTE, Kind.PROGRESS, Kind.FINISH)
     ]
-    assert events[1].percent == 25
-    assert events[2].seconds is not None
+    assert events[1].description == "a part of it"
+    assert events[2].percent == 25
+    assert events[3].seconds is not None
 
 
 def test_a_step_that_may_not_run_is_not_applied() -> None:

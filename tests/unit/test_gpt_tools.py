@@ -52,3 +52,22 @@ def test_sfdisk_reads_the_planned_table_and_finds_no_fault(tmp_path: Path, layou
 def test_before_the_commit_no_program_takes_the_disk_for_partitioned(tmp_path: Path, layout: Layout) -> None:
     disk = _disk(tmp_path, layout, bytes(512))
     assert subprocess.run(["blkid", "-p", disk], capture_output=True).returncode == 2
+
+
+@pytest.mark.parametrize("sector", gpt.SECTOR_SIZES)
+@pytest.mark.parametrize("half", ["primary", "backup"])
+def test_a_table_is_seen_whatever_its_sectors_and_whichever_half_is_left(
+    tmp_path: Path, sector: int, half: str
+) -> None:
+    layout = place(ID, Space(16 * GIB, sector, 2 * GIB))
+    table = gpt.render(layout)
+    data, start = getattr(table, half), getattr(table, f"{half}_start")
+    disk = bytearray(2 * gpt.ENTRIES_BYTES)
+    at = start if half == "primary" else len(disk) - (layout.disk_bytes - start)
+    disk[at : at + len(data)] = data
+    header = gpt.any_header(bytes(disk[: gpt.EDGE_BYTES]), bytes(disk[-gpt.EDGE_BYTES :]))
+    assert header and header.disk_guid == ID
+
+
+def test_a_blank_disk_has_no_table_of_any_size() -> None:
+    assert gpt.any_header(bytes(gpt.EDGE_BYTES), bytes(gpt.EDGE_BYTES)) is None

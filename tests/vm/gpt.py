@@ -16,6 +16,8 @@ SECTOR, LARGE_SECTOR = 512, 4096
 HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
 ENTRY = struct.Struct("<16s16sQQQ72s")
 SIGNATURE = b"EFI PART"
+LABELS = ["BIOS-boot", "EFI", "Root-A", "Root-B", "Config", "Logging", "HostVG"]
+"""Of a node."""
 
 TYPES = {
     "21686148-6449-6e6f-744e-656564454649": "bios-boot",

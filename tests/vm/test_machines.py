@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm.disk import DiskImage
+from tests.vm.gpt import LABELS
 from tests.vm.hardware import Bus, Direct, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S
@@ -18,7 +19,6 @@ from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
 WORDS = "BOOTIF=link autoinstall.after=hold"
-LABELS = ["BIOS-boot", "EFI", "Root-A", "Root-B", "Config", "Logging", "HostVG"]
 NAMES = {Bus.VIRTIO: "virtio", Bus.SCSI: "scsi", Bus.SATA: "ata", Bus.NVME: "nvme"}
 """Each bus as the command line calls it."""
 

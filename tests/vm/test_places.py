@@ -13,16 +13,11 @@ from tests.vm.image import Image
 from tests.vm.installed import LIVE_LIMIT_S
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
-from tests.vm.writes import Write, WriteLog
+from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
 LINE = "BOOTIF=link console=ttyS0 autoinstall.after=hold"
 BUSES = {Bus.VIRTIO: "virtio", Bus.SCSI: "scsi", Bus.NVME: "nvme"}
-
-
-def written(log: Path) -> list[Write]:
-    """The writes in a log; QEMU writes its head with the first of them."""
-    return [write for write in WriteLog(log) if write.is_data] if log.stat().st_size else []
 
 
 @pytest.mark.parametrize(
