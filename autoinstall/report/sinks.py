@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import select
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -194,18 +196,24 @@ def write_line(path: Path, line: str) -> None:
 
     A console that is gone or refuses takes nothing, and that is no failure of the run.
     """
-    try:
+    with suppress(OSError), _sigterm_waits():
         fd = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError:
-        return
+        try:
+            data = line.encode(errors="backslashreplace")
+            while data and select.select([], [fd], [], WRITE_LIMIT_S)[1]:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def _sigterm_waits() -> Iterator[None]:
+    """What its handler raises would leave the port open, and a port can be open only once: the end went untold."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        data = line.encode(errors="backslashreplace")
-        while data and select.select([], [fd], [], WRITE_LIMIT_S)[1]:
-            data = data[os.write(fd, data) :]
-    except OSError:
-        return
+        yield
     finally:
-        os.close(fd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _printable(line: str) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from autoinstall.errors import Stopped
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
-from autoinstall.report.sinks import Consoles, Memory
+from autoinstall.report.sinks import Consoles, Memory, write_line
 
 
 def _told(tmp_path: Path, tell: list[Event | Result]) -> list[str]:
@@ -84,3 +89,28 @@ def test_the_seconds_of_each_finished_step_are_kept() -> None:
     for event in (_event(Kind.START), _event(Kind.FINISH)):
         memory.event(event)
     assert memory.seconds_of_steps() == {"image-a": 1.5}
+
+
+def test_a_run_that_is_told_to_end_leaves_no_port_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port of QEMU that is open once is busy for everybody, also for who tells of the end."""
+    (tmp_path / "port").touch()
+    really_open, opened = os.open, []
+
+    def told_to_end_meanwhile(*args: Any) -> int:
+        opened.append(really_open(*args))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return opened[-1]
+
+    def stop(*_: object) -> None:
+        raise Stopped("told to end")
+
+    monkeypatch.setattr(os, "open", told_to_end_meanwhile)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Stopped):
+            write_line(tmp_path / "port", "a line")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (tmp_path / "port").read_text() == "a line"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])

@@ -31,6 +31,7 @@ Event = dict[str, Any]
 
 QMP_LIMIT_S = 60
 GREETING_LIMIT_S = 3
+PRESS_INTERVAL_S = 15
 FATAL = re.compile(
     r"Kernel panic - not syncing.*|^grub rescue>|^Entering emergency mode|^.*Failed to execute /init.*"
     r"|^BdsDxe: No bootable option or device was found|^No bootable device",
@@ -132,9 +133,17 @@ class Machine:
         self.shell_console.close()
 
     def power_off(self, limit_s: float = 120) -> None:
-        """Press the power button, and wait until the machine is off."""
-        self.qmp("system_powerdown")
-        self.wait_for_end(limit_s)
+        """Press the power button until the machine is off: before logind runs, nobody hears it."""
+        deadline_s = time.monotonic() + limit_s
+        while True:
+            try:
+                self.qmp("system_powerdown")
+                return self.wait_for_end(PRESS_INTERVAL_S)
+            except TimedOut:
+                if time.monotonic() > deadline_s:
+                    raise
+            except Ended:
+                return self.wait_for_end(QMP_LIMIT_S)
 
     def plug(self, disk: Disk) -> None:
         """Add a disk to the running machine."""
