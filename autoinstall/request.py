@@ -104,7 +104,7 @@ def request_from(words: Sequence[Word]) -> Request:
         installed=get("autoinstall.installed", grammar.Installed.BOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
         dry_run=get("autoinstall.dry_run", False),
-        kept_words=tuple(dict.fromkeys(kept)),
+        kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
         warnings=tuple(reader.warnings),
     )
 

@@ -185,3 +185,4 @@ def test_where_it_need_not_be_booted_it_is_a_node_like_any_other(words: str, dec
     plan = _plan(f"storage_init {words}", HALF)
     assert plan.decision is decision
     assert str(INSTALL_ID) in to_text(plan)
+    assert "before" not in to_text(plan)

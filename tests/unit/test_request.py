@@ -129,6 +129,11 @@ def test_more_words_of_the_nodes_kernel_stand_behind_those_that_are_kept() -> No
     assert asked(f"storage_init {words}").kept_words == ("console=ttyS0", "isolcpus=1,2", "nosmt", "console=tty0")
 
 
+def test_of_equal_kept_words_the_last_stays_where_it_is() -> None:
+    line = "storage_init console=tty0 console=ttyS0 quiet console=tty0"
+    assert asked(line).kept_words == ("console=ttyS0", "quiet", "console=tty0")
+
+
 def test_a_repeated_word_counts_last_and_warns() -> None:
     request = asked("storage_init autoinstall.after=hold autoinstall.after=poweroff")
     assert request.after is After.POWEROFF
