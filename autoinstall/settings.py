@@ -76,7 +76,7 @@ def without_secrets(file: NodeFile) -> NodeFile:
 
 
 def _fstab(layout: Layout) -> str:
-    options = "nofail,x-systemd.device-timeout=60s"
+    options = "nofail,x-systemd.device-timeout=120s"
     lines = []
     if swap := layout.volume("Swap"):
         lines.append(f"UUID={swap.filesystem_uuid} none swap {options} 0 0\n")

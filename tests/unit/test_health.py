@@ -124,7 +124,7 @@ def test_a_dead_sshd_is_seen(node: Node) -> None:
 def test_swap_that_is_not_in_use_is_seen(node: Node) -> None:
     node.files["/etc/fstab"] = "/dev/null none swap nofail 0 0\n"
     node.files["/proc/swaps"] = "Filename Type Size Used Priority\n"
-    assert problems(node) == {"swap": "waited 65 s for swap /dev/null"}
+    assert problems(node) == {"swap": "waited 90 s for swap /dev/null"}
     node.files["/proc/swaps"] += "/dev/null partition 1 0 -2\n"
     assert problems(node) == {}
 
@@ -135,7 +135,7 @@ def test_data_that_is_not_mounted_or_went_read_only_is_seen(node: Node) -> None:
     remount(node, "HostVG-Data rw", "HostVG-Data ro")
     assert problems(node) == {"data": "read-only: /data"}
     remount(node, "/ /data rw", "/ /elsewhere rw")
-    assert problems(node) == {"data": "waited 65 s for /data to be mounted"}
+    assert problems(node) == {"data": "waited 90 s for /data to be mounted"}
 
 
 def test_executables_in_health_d_are_checks(node: Node) -> None:
