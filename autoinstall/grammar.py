@@ -168,9 +168,9 @@ def id_text(value: str | None) -> str:
 
 
 def kernel_word(value: str | None) -> str:
-    """One word of the kernel command line, which GRUB and the kernel hand on as it is."""
+    """One word of the kernel command line, which GRUB and the kernel hand on as it is. It may hold a secret."""
     if not value or not re.fullmatch(r"[A-Za-z0-9_.-]+(=[!-~]*)?", value) or set(value) & set("\"'\\"):
-        raise ValueError(f"{value or ''!r} is not one word, NAME or NAME=VALUE without blanks and quotes")
+        raise ValueError("it takes one word, NAME or NAME=VALUE without blanks and quotes")
     return value
 
 

@@ -25,8 +25,8 @@ DEVICE_LIMIT_S = 90
 """The installer's fstab gives a device 120 s from early in the boot; the checks come later. Seen with three machines
 on two emulated processors: 112 s from power-on to the volumes."""
 PROGRAM_LIMIT_S = 60
-HEALTH_LIMIT_S = 220
-"""All checks together; only programs of health.d are cut short for it. The service has 4 minutes: what is left is for
+HEALTH_LIMIT_S = 280
+"""All checks together; only programs of health.d are cut short for it. The service has 5 minutes: what is left is for
 telling, for a health that systemd ends says nothing."""
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_INFO64_BYTES = 232

@@ -142,5 +142,5 @@ def test_an_id_can_be_shown_and_kept(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a=b'c", 'a=b"c', "a=b\\c", "a b", "a=b c", "=x", "", "a=é"])
 def test_what_a_boot_loader_would_not_hand_on_is_no_kernel_word(text: str) -> None:
-    with pytest.raises(ValueError, match="is not one word, NAME or NAME=VALUE without blanks and quotes"):
+    with pytest.raises(ValueError, match="it takes one word, NAME or NAME=VALUE without blanks and quotes"):
         kernel_word(text)
