@@ -35,8 +35,13 @@ def draw(parts: Sequence[tuple[str, int]]) -> list[str]:
 def _before(plan: Plan) -> list[str]:
     target, lost = plan.target, plan.lost
     lines = [f"disk   {describe(target)}"]
+    if target.node and target.node.finished:
+        lines.append(f"lost   the node {target.node.install_id}: its configuration, its logs, all of /data")
+    elif not lost:
+        what = "an install that was not finished" if target.node else "nothing: the disk is blank"
+        lines.append(f"lost   {what}")
     if not lost:
-        return [*lines, "lost   nothing: the disk is blank"]
+        return lines
     on_partitions = [signature for signature in lost if signature.device != target.path]
     parts = [(signature.label or signature.kind, signature.size_bytes) for signature in on_partitions or lost]
     return [*lines, *(f"lost   {signature}" for signature in lost), "before", *draw(parts)]

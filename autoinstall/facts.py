@@ -36,10 +36,16 @@ class Signature:
 
 @dataclass(frozen=True)
 class NodeMark:
-    """An install of ours, recognised by its partition table alone (gpt.recognise)."""
+    """An install of ours, recognised by its partition table alone (gpt.recognise).
+
+    `id_mark` is layout.id_mark of its autoinstall.id, None where it had none. `from_backup` is whether only the
+    backup table is whole, which neither GRUB nor Linux reads by itself.
+    """
 
     install_id: UUID
     finished: bool
+    id_mark: UUID | None = None
+    from_backup: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from autoinstall.facts import NodeMark
-from autoinstall.layout import PARTITIONS, Layout, partition_uuid
+from autoinstall.layout import ID_MARK, PARTITIONS, Layout, partition_uuid
 from autoinstall.sizes import align_up
 
 ENTRY_BYTES = 128
@@ -138,11 +138,16 @@ def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:
 
 
 def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> NodeMark | None:
-    """Our install, if the table is one of ours: its labels are ours, its UUIDs follow from its disk GUID."""
-    expected = [(row.label, partition_uuid(header.disk_guid, row.label)) for row in PARTITIONS]
-    if [(entry.label, entry.partition_uuid) for entry in entries] != expected:
+    """Our install, if the table is one of ours: its labels are ours, its UUIDs follow from its disk GUID.
+
+    All but one: that of ID_MARK may follow from an autoinstall.id too.
+    """
+    if [entry.label for entry in entries] != [row.label for row in PARTITIONS]:
         return None
-    return NodeMark(header.disk_guid, finished=has_protective_mbr(sector_0))
+    plain = {row.label: partition_uuid(header.disk_guid, row.label) for row in PARTITIONS}
+    others = {entry.label: entry.partition_uuid for entry in entries if entry.partition_uuid != plain[entry.label]}
+    mark = others.pop(ID_MARK, None)
+    return None if others else NodeMark(header.disk_guid, has_protective_mbr(sector_0), mark)
 
 
 def _entries(layout: Layout) -> bytes:

@@ -28,6 +28,14 @@ class After(Enum):
     HOLD = "hold"
 
 
+class Installed(Enum):
+    """What the machine does where its node was installed already."""
+
+    BOOT = "boot"
+    POWEROFF = "poweroff"
+    HOLD = "hold"
+
+
 class FailureAction(Enum):
     """What the machine does when the run was refused or failed."""
 
@@ -124,6 +132,11 @@ def after(value: str | None) -> After:
     return After(_one_of(value, [kind.value for kind in After]))
 
 
+def installed(value: str | None) -> Installed:
+    """What to do where the node was installed already."""
+    return Installed(_one_of(value, [kind.value for kind in Installed]))
+
+
 def on_failure(value: str | None) -> OnFailure:
     """What to do on failure, for reboot with a delay in seconds."""
     action, colon, delay = (value or "").partition(":")
@@ -138,6 +151,34 @@ def seconds(value: str | None) -> int:
     if not value or not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 86400:
         raise ValueError(f"{value or ''!r} is not a number of seconds from 0 to 86400")
     return int(value)
+
+
+def factor(value: str | None) -> float:
+    """A decimal number that is not negative."""
+    if not value or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value):
+        raise ValueError(f"{value or ''!r} is not a number such as 0.5 or 2")
+    return float(value)
+
+
+def id_text(value: str | None) -> str:
+    """Any text that can be shown."""
+    if not value or not value.isprintable():
+        raise ValueError("it needs a text of printable characters")
+    return value
+
+
+def kernel_word(value: str | None) -> str:
+    """One word of the kernel command line, which GRUB and the kernel hand on as it is. It may hold a secret."""
+    if not value or not re.fullmatch(r"[A-Za-z0-9_.-]+(=[!-~]*)?", value) or set(value) & set("\"'\\"):
+        raise ValueError("it takes one word, NAME or NAME=VALUE without blanks and quotes")
+    return value
+
+
+def byte_count(value: str | None) -> int | None:
+    """A whole number, or none."""
+    if value is not None and not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value) if value else None
 
 
 def _one_of(value: str | None, known: list[str]) -> str:

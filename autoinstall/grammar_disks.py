@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,6 +27,7 @@ class DiskBy(Enum):
     """What a DISK word names its disk by; the value is the word's prefix, where it has one."""
 
     RULE = "the one eligible disk"
+    NODE = "the one disk with a node of ours"
     PATH = "/dev/"
     GLOB = "/dev/ with wildcards"
     SERIAL = "serial"
@@ -39,6 +40,13 @@ class DiskBy(Enum):
 
 
 EXPLICIT = frozenset({DiskBy.PATH, DiskBy.SERIAL, DiskBy.WWN, DiskBy.ID, DiskBy.BY_PATH, DiskBy.BUS_SERIAL})
+
+
+class Wipe(Enum):
+    """What of a disk that is neither blank nor ours may be wiped, whatever names it."""
+
+    NONE = "none"
+    FOREIGN = "foreign"
 
 
 class Key(Enum):
@@ -86,7 +94,7 @@ class DiskSelector:
     def __str__(self) -> str:
         if self.bus:
             return f"{self.bus.value}:{self.value}" if self.value else self.bus.value
-        if self.by in (DiskBy.RULE, DiskBy.PATH, DiskBy.GLOB):
+        if self.by in (DiskBy.RULE, DiskBy.NODE, DiskBy.PATH, DiskBy.GLOB):
             return self.value
         return f"{self.by.value}:{self.value}"
 
@@ -100,6 +108,14 @@ def size(text: str) -> int:
     if not match:
         raise ValueError(f"{text!r} is not a size: a number of MiB, or with K, M, G or T")
     return int(match[1]) * UNITS[match[2]]
+
+
+def wipe(value: str | None) -> Wipe:
+    """What may be wiped."""
+    known = [kind.value for kind in Wipe]
+    if value not in known:
+        raise ValueError(f"{value or ''!r} is none of {', '.join(known)}")
+    return Wipe(value)
 
 
 def disk(value: str | None) -> DiskSelector:
@@ -195,17 +211,35 @@ LEAST_BYTES = {"EFI": 64 * MIB, "Root": 128 * MIB, "Config": 32 * MIB, "Logging"
                "Swap": 16 * MIB, "Data": 64 * MIB}
 """The volumes that storage_vol can size, and the least of each; EFI on 4096-byte sectors and Root need more."""
 MAY_TAKE = {Amount.REST: ("Data",), Amount.NONE: ("Swap", "Data")}
+POSITIONS = ("Boot", "Swap", "Root", "Config", "Logging", "Data", "Swap2", "Data2")
+"""The fields of oVirt Node's own form. Boot is read and unused; this version makes no second volume group."""
 # fmt: on
 
 
 def volumes(value: str | None) -> tuple[VolumeSize, ...]:
-    """storage_vol in its named form: SIZE,NAME[:SIZE,NAME…], names in any case, each once."""
-    found = [_volume(item) for item in (value or "").split(":")]
+    """storage_vol: SIZE,NAME[:SIZE,NAME…], names in any case, each once; or a size for each of POSITIONS."""
+    items = (value or "").split(":")
+    if len(items) > 1 and "," not in (value or ""):
+        return _positional(items)
+    found = [_volume(item) for item in items]
     names = [volume.name for volume in found]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"{', '.join(sorted(twice))} is given twice")
     return tuple(found)
+
+
+def _positional(items: Sequence[str]) -> tuple[VolumeSize, ...]:
+    """The sizes that are given; an empty field is the default."""
+    if len(items) != len(POSITIONS):
+        raise ValueError(f"{':'.join(items)!r} has {len(items)} fields; it must be {':'.join(POSITIONS).upper()}")
+    sizes = dict(zip(POSITIONS, items, strict=True))
+    if sizes["Boot"]:
+        size(sizes["Boot"])
+    for name in ("Swap2", "Data2"):
+        if sizes[name] and _amount(sizes[name]) is not Amount.NONE:
+            raise ValueError(f"{name}: this version makes no second volume group")
+    return tuple(_volume(f"{text},{name}") for name, text in sizes.items() if text and name in LEAST_BYTES)
 
 
 def _volume(item: str) -> VolumeSize:

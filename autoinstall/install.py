@@ -11,7 +11,7 @@ from autoinstall import cmdline
 from autoinstall.drawing import to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Stopped, ToolFailed
 from autoinstall.execute import execute
-from autoinstall.grammar import After, FailureAction
+from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
@@ -98,7 +98,7 @@ def _already_installed(plan: Plan, host: Host) -> Result:
     By kexec: a reboot could come back to this medium, for ever.
     """
     reason = f"{plan.target.path} already carries a finished node"
-    if _goes_on(plan.after) and not plan.dry_run:
+    if plan.installed is Installed.BOOT and not plan.dry_run:
         slot = load_installed(host, plan.target.path)
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
@@ -135,17 +135,21 @@ def leaving_unit(line: str, result: Result) -> str | None:
         instance = f"@{wanted.delay_s}" if wanted.action is FailureAction.REBOOT else ""
         return f"autoinstall-{wanted.action.value}{instance}.service"
     request = request_from(words)
-    if request.dry_run or result.ending not in (Ending.INSTALLED, Ending.ALREADY_INSTALLED):
+    if request.dry_run:
         return None
-    after = request.after
-    if result.ending is Ending.ALREADY_INSTALLED and _goes_on(after):
-        after = After.KEXEC
-    return None if after is After.HOLD else f"autoinstall-{after.value}.service"
+    if result.ending is Ending.ALREADY_INSTALLED:
+        return _UNIT_OF_INSTALLED[request.installed]
+    if result.ending is not Ending.INSTALLED or request.after is After.HOLD:
+        return None
+    instance = f"@{request.reboot_delay_s}" if request.reboot_delay_s else ""
+    return f"autoinstall-{request.after.value}{instance}.service"
 
 
-def _goes_on(after: After) -> bool:
-    """Whether the machine is to run its node next."""
-    return after in (After.REBOOT, After.KEXEC)
+_UNIT_OF_INSTALLED = {
+    Installed.BOOT: "autoinstall-kexec.service",
+    Installed.POWEROFF: "autoinstall-poweroff.service",
+    Installed.HOLD: None,
+}
 
 
 def _stop(*_: object) -> None:

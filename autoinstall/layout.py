@@ -115,12 +115,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class Space:
-    """What a layout is made for. `sizes` are asked for by name; Root is the size of each slot."""
+    """What a layout is made for. `sizes` are asked for by name; Root is the size of each slot.
+
+    `id_text` is the autoinstall.id, if there is one.
+    """
 
     disk_bytes: int
     sector_bytes: int
     memory_bytes: int
     sizes: tuple[VolumeSize, ...] = ()
+    mem_overcommit: float = MEM_OVERCOMMIT
+    id_text: str | None = None
 
     def asked(self, name: str) -> int | Amount:
         """What was asked for a volume."""
@@ -151,9 +156,9 @@ def smallest_disk_bytes(space: Space) -> int:
 
 
 def swap_bytes(space: Space) -> int:
-    """The default size of Swap: the table and half of the memory, at most a tenth of the disk and 64 GiB."""
+    """The default size of Swap: the table and a part of the memory, at most a tenth of the disk and 64 GiB."""
     table = next((swap for below, swap in SWAP_TABLE if space.memory_bytes < below), SWAP_OF_LARGE)
-    wanted = table + int(MEM_OVERCOMMIT * space.memory_bytes)
+    wanted = table + int(space.mem_overcommit * space.memory_bytes)
     return max(LEAST_SWAP_BYTES, min(wanted, space.disk_bytes // 10, MOST_SWAP_BYTES))
 
 
@@ -171,6 +176,15 @@ def partition_uuid(install_id: UUID, label: str) -> UUID:
     return uuid5(install_id, label)
 
 
+ID_MARK = "BIOS-boot"
+"""The partition whose UUID tells the autoinstall.id; nothing finds it by its UUID."""
+
+
+def id_mark(install_id: UUID, id_text: str) -> UUID:
+    """The UUID of the partition ID_MARK on a node that was installed with an autoinstall.id."""
+    return uuid5(install_id, f"{ID_MARK} {id_text}")
+
+
 def _place(install_id: UUID, space: Space) -> Layout | None:
     tail = align_up(GPT_ENTRIES_BYTES, space.sector_bytes) + space.sector_bytes
     end = align_down(space.disk_bytes - tail, ALIGNMENT_BYTES)
@@ -178,7 +192,10 @@ def _place(install_id: UUID, space: Space) -> Layout | None:
     partitions = []
     for number, row in enumerate(PARTITIONS, start=1):
         size = end - position if row.size_bytes is None else _partition_bytes(row, row.size_bytes, space)
-        partitions.append(_partition(install_id, row, (number, position, size)))
+        part = _partition(install_id, row, (number, position, size))
+        if row.label == ID_MARK and space.id_text is not None:
+            part = replace(part, partition_uuid=id_mark(install_id, space.id_text))
+        partitions.append(part)
         position += size
     if position > end or partitions[-1].size_bytes <= LVM_METADATA_BYTES:
         return None

@@ -23,7 +23,10 @@ class Twice(Enum):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One word of ours. `example` parses, `bad_example` does not; both are tested and documented."""
+    """One word of ours. `example` parses, `bad_example` does not; both are tested and documented.
+
+    `warning` is told to whoever gives it.
+    """
 
     name: str
     grammar: str
@@ -34,8 +37,11 @@ class Parameter:
     default: str = ""
     aliases: tuple[str, ...] = ()
     secret: bool = False
+    warning: str = ""
     twice: Twice = Twice.LAST_WINS
 
+
+NO_EFFECT = "it has no effect on this system"
 
 # fmt: off
 PARAMETERS = (
@@ -44,10 +50,29 @@ PARAMETERS = (
               "install this machine onto that disk; without a value onto the one eligible fixed disk",
               grammar_disks.disk, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
               aliases=("ovirt_init",), twice=Twice.SAME_ONLY),
-    Parameter("storage_vol", "SIZE,NAME[:SIZE,NAME…]; NAME = EFI | Root | Config | Logging | Swap | Data",
-              "sizes in MiB, or with K M G T; rest (Data), none (Swap, Data)",
+    Parameter("firstboot", "flag",
+              "install over a node of ours: on the disk of storage_init, else on the one disk that carries a node",
+              grammar.flag, "reinstall", "firstboot=again", default="no",
+              aliases=("ovirt_firstboot", "reinstall"), twice=Twice.SAME_ONLY),
+    Parameter("autoinstall.wipe", "none | foreign",
+              "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"
+              " may be wiped also where it is not named",
+              grammar_disks.wipe, "autoinstall.wipe=none", "autoinstall.wipe=all",
+              default="a disk that is named may be wiped", twice=Twice.SAME_ONLY),
+    Parameter("autoinstall.id", "TEXT",
+              "which installation this is: where a node was installed with another id, or with none, it is installed"
+              " over; with the same one it stays",
+              grammar.id_text, "autoinstall.id=rack7-2025-03", "autoinstall.id=",
+              default="a node stays, whatever its id"),
+    Parameter("storage_vol", "SIZE,NAME[:SIZE,NAME…]; NAME = EFI | Root | Config | Logging | Swap | Data;"
+              " or BOOT:SWAP:ROOT:CONFIG:LOGGING:DATA:SWAP2:DATA2",
+              "sizes in MiB, or with K M G T; rest or -1 (Data), none or 0 (Swap, Data)",
               grammar_disks.volumes, "storage_vol=4G,Root:none,Swap:rest,Data", "storage_vol=4G,Rooot",
               aliases=("ovirt_vol",), twice=Twice.SAME_ONLY),
+    Parameter("mem_overcommit", "FACTOR",
+              "how much of the memory is added to the default size of Swap",
+              grammar.factor, "mem_overcommit=1.5", "mem_overcommit=lots", default="0.5",
+              aliases=("ovirt_overcommit",)),
     Parameter("autoinstall.disk_timeout", "SECONDS",
               "how long a named disk is waited for",
               grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
@@ -90,12 +115,21 @@ PARAMETERS = (
     Parameter("console", "as the kernel reads it",
               "the node's consoles too, in this order",
               grammar.console, "console=ttyS0,115200n8", "console=", twice=Twice.ALL_COUNT),
+    Parameter("autoinstall.kargs", "WORD",
+              "one more word of the node's kernel",
+              grammar.kernel_word, "autoinstall.kargs=isolcpus=1,2", "autoinstall.kargs=", twice=Twice.ALL_COUNT),
     Parameter("rescue", "flag",
               "no installation, whatever else the line says",
               grammar.flag, "rescue", "rescue=perhaps", default="no"),
     Parameter("autoinstall.after", "reboot | poweroff | kexec | hold",
               "what the machine does once it is installed",
               grammar.after, "autoinstall.after=poweroff", "autoinstall.after=sleep", default="reboot"),
+    Parameter("reboot_delay", "SECONDS",
+              "how long after the installation it reboots",
+              grammar.seconds, "reboot_delay=30", "reboot_delay=soon", default="0"),
+    Parameter("autoinstall.installed", "boot | poweroff | hold",
+              "what it does where its node was installed already",
+              grammar.installed, "autoinstall.installed=poweroff", "autoinstall.installed=reboot", default="boot"),
     Parameter("autoinstall.on_failure", "hold | reboot[:N] | poweroff | shell",
               "what it does when the run was refused or failed; N seconds later",
               grammar.on_failure, "autoinstall.on_failure=reboot:30", "autoinstall.on_failure=panic",
@@ -103,26 +137,42 @@ PARAMETERS = (
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
+    Parameter("autoinstall.strict", "flag",
+              "whether an unknown word that is one slip away from one of ours is refused; else it is a warning",
+              grammar.flag, "autoinstall.strict=no", "autoinstall.strict=very", default="yes"),
+    Parameter("use_strong_rng", "[=BYTES]",
+              "nothing: the kernel's random numbers are strong",
+              grammar.byte_count, "use_strong_rng=20", "use_strong_rng=much", warning=NO_EFFECT),
+    Parameter("disable_aes_ni", "flag",
+              "nothing: the processor's AES is used where it has one",
+              grammar.flag, "disable_aes_ni=yes", "disable_aes_ni=perhaps", warning=NO_EFFECT),
 )
 # fmt: on
 
 NOT_YET = frozenset(
     """
-    firstboot reinstall upgrade local_boot uninstall stateless install mem_overcommit
+    upgrade local_boot uninstall stateless install wipe_fakeraid node.break node.log_level
     swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
     management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
-    netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key kdump_nfs
-    disable_kdump keyboard tuned nfsv4_domain iscsi_install iscsi_init iscsi_name iscsi_server
-    iscsi_target_name ovirt_early local_boot_trigger reboot_delay ovirt_upgrade ovirt_local_boot
-    ovirt_firstboot ovirt_standalone ovirt_stateless ovirt_overcommit ovirt_swap_encrypt
-    autoinstall.wipe autoinstall.id autoinstall.installed autoinstall.words autoinstall.report
+    netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key
+    disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger ovirt_upgrade
+    ovirt_local_boot ovirt_standalone ovirt_stateless ovirt_swap_encrypt
+    autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
-    autoinstall.strict autoinstall.kargs
     autoinstall.app_disks autoinstall.plan autoinstall.syslog_protocol autoinstall.force
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for
 more than it gets is the wrong machine."""
+
+REFUSED = {
+    "kdump_nfs": "not supported, use kdump_ssh",
+    **dict.fromkeys(
+        ("iscsi_install", "iscsi_init", "iscsi_name", "iscsi_server", "iscsi_target_name"),
+        "refused until implemented: this version installs onto no iSCSI disk",
+    ),
+}
+"""Words of oVirt Node that are refused with a text of their own."""
 
 KEPT_WORDS = frozenset(
     """

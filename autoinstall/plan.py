@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -11,10 +12,11 @@ from uuid import UUID, uuid5
 
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
-from autoinstall.grammar import After, OnFailure
+from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
+from autoinstall.grammar import After, Installed, OnFailure
+from autoinstall.grammar_disks import Wipe
 from autoinstall.grammar_network import AddressBy
-from autoinstall.layout import Layout, Space, place
+from autoinstall.layout import MEM_OVERCOMMIT, Layout, Space, id_mark, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
@@ -68,7 +70,9 @@ class Plan:
     slots: tuple[SlotPlan, ...]
     files: tuple[NodeFile, ...]
     nic: Nic | None
+    id_text: str | None
     after: After
+    installed: Installed
     on_failure: OnFailure
     dry_run: bool
     lost: tuple[Signature, ...]
@@ -99,8 +103,9 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_a_path(target, facts)
     _refuse_a_member(target, facts)
     _refuse_shared_address(request, facts)
-    space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes, request.sizes)
-    layout = place(install_id(target, facts), space)
+    if decision is Decision.ALREADY_INSTALLED:
+        _refuse_half_a_table(request, target)
+    layout = place(install_id(target, facts, request.id_text), _space(request, target, facts))
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
     return Plan(
@@ -112,18 +117,21 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         slots=_slots(request, facts.image, (layout, nic)),
         files=node_files(request, Setting(layout, facts.shadow, nic)),
         nic=nic,
+        id_text=request.id_text,
         after=request.after,
+        installed=request.installed,
         on_failure=request.on_failure,
         dry_run=request.dry_run,
         lost=target.signatures,
-        warnings=request.warnings,
+        warnings=(*request.warnings, *_told_of_the_node(request, target)),
     )
 
 
-def install_id(target: Disk, facts: Facts) -> UUID:
-    """The id of an install: of this product, on this machine, on this disk."""
+def install_id(target: Disk, facts: Facts, id_text: str | None = None) -> UUID:
+    """The id of an install: of this product, on this machine, on this disk, with this autoinstall.id."""
     macs = ",".join(sorted(nic.mac for nic in facts.nics if nic.wired))
     identity = [facts.product_uuid, macs, target.serial, target.wwn, str(target.size_bytes)]
+    identity += [] if id_text is None else [id_text]
     return uuid5(PRODUCT, "\n".join(identity))
 
 
@@ -139,21 +147,71 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
 
 
+def _space(request: Request, target: Disk, facts: Facts) -> Space:
+    asked = request.mem_overcommit
+    return Space(
+        target.size_bytes,
+        target.sector_bytes,
+        facts.memory_bytes,
+        request.sizes,
+        mem_overcommit=MEM_OVERCOMMIT if asked is None else asked,
+        id_text=request.id_text,
+    )
+
+
 def _decide(request: Request, target: Disk) -> Decision:
     """Whether what is on the disk may go. Raises Refused with the inventory where it may not."""
     if target.in_use:
         raise Refused(f"{target.path} is in use: {'; '.join(target.in_use)}", hint="free it, or name another disk")
-    if target.node:
-        return Decision.ALREADY_INSTALLED if target.node.finished else Decision.INSTALL
-    foreign = [f"  {signature}" for signature in target.signatures]
+    if target.node and target.node.finished:
+        return Decision.INSTALL if _why_over(request, target.node) else Decision.ALREADY_INSTALLED
+    _refuse_foreign(request, target)
+    return Decision.INSTALL
+
+
+def _why_over(request: Request, node: NodeMark) -> str:
+    """Why a finished node is installed over; empty where it stays."""
+    if request.reinstall:
+        return "as `reinstall` asks; take that word away, or the next boot of this line does so again"
+    if request.id_text is not None and node.id_mark != id_mark(node.install_id, request.id_text):
+        return f"for it was not installed as autoinstall.id={request.id_text}"
+    return ""
+
+
+def _told_of_the_node(request: Request, target: Disk) -> Sequence[str]:
+    why = _why_over(request, target.node) if target.node and target.node.finished else ""
+    return [f"the node on {target.path} is installed over, {why}"] if why else []
+
+
+def _refuse_foreign(request: Request, target: Disk) -> None:
+    """What is not ours goes where the disk is named, or `autoinstall.wipe` says so.
+
+    Of an unfinished install Linux sees no table: one that it sees came later, and is somebody else's.
+    """
+    foreign = [mark for mark in target.signatures if not target.node or mark.device == target.path]
+    inventory = [f"  {mark}" for mark in target.signatures]
     assert request.disk is not None
-    if foreign and not request.disk.explicit:
+    if foreign and request.wipe is Wipe.NONE:
+        raise Refused(
+            f"{describe(target)} is not blank, and autoinstall.wipe=none; it holds:",
+            *inventory,
+            hint="use a blank disk, or take autoinstall.wipe=none off the line",
+        )
+    if foreign and not request.disk.explicit and request.wipe is not Wipe.FOREIGN:
         raise Refused(
             f"{describe(target)} was not named, and holds what would be lost:",
-            *foreign,
-            hint=f"to wipe it, name it: {selector_for(target, [target])}",
+            *inventory,
+            hint=f"to wipe it, name it: {selector_for(target, [target])}, or say autoinstall.wipe=foreign",
         )
-    return Decision.INSTALL
+
+
+def _refuse_half_a_table(request: Request, target: Disk) -> None:
+    """A node that only the backup table knows cannot be booted: neither GRUB nor Linux reads that one."""
+    if target.node and target.node.from_backup and request.installed is Installed.BOOT:
+        raise Refused(
+            f"the node on {target.path} cannot be booted: the first copy of its partition table is broken",
+            hint=f"boot with the word rescue, and have the backup copied: fdisk {target.path}, then w",
+        )
 
 
 def _refuse_unfit(target: Disk, facts: Facts) -> None:

@@ -16,12 +16,12 @@ from autoinstall import block, gpt
 from autoinstall.codec import to_plain
 from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, TookTooLong, ToolMissing
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
-from autoinstall.grammar_disks import Bus
+from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
 from autoinstall.request import Request
-from autoinstall.select import fitting_nic, why_not
+from autoinstall.select import fitting_nic, ineligible, wanted, why_not
 
 SETTLE_LIMIT_S = 60
 PROGRESS_INTERVAL_S = 30
@@ -77,10 +77,17 @@ def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> 
 def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
     disk, nic = request.disk, request.boot_interface
     if disk:
-        there = lambda: any(not why_not(one, disk) for one in disks(host, examine=False))  # noqa: E731
-        yield f"the disk {disk}" if str(disk) else "a disk", there, request.disk_timeout_s
+        there = lambda: any(not why_not(one, disk) for one in _glimpsed(host, disk))  # noqa: E731
+        yield wanted(disk), there, request.disk_timeout_s
     if nic:
         yield f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s
+
+
+def _glimpsed(host: Host, selector: DiskSelector) -> Iterable[Disk]:
+    """The disks, with as much of what is on them as the selector asks about."""
+    for disk in disks(host, examine=False):
+        looks = selector.by is DiskBy.NODE and not ineligible(disk, selector)
+        yield replace(disk, node=_node_mark(disk)) if looks else disk
 
 
 def _telling(host: Host, holds: Callable[[], bool], limit_s: int) -> Callable[[], bool]:
@@ -237,7 +244,10 @@ def _signatures(host: Host, path: str, sys_path: Path) -> tuple[Signature, ...]:
 
 
 def node_table(disk: Disk) -> tuple[NodeMark, Sequence[gpt.Entry]] | None:
-    """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost."""
+    """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
+
+    A whole primary table has the only word: a backup of ours may be what is left of a node under another system.
+    """
     size, sector = disk.size_bytes, disk.sector_bytes
     if size < 64 * sector or sector < 512:
         return None
@@ -248,9 +258,9 @@ def node_table(disk: Disk) -> tuple[NodeMark, Sequence[gpt.Entry]] | None:
             continue
         data = block.read_direct(disk.path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
         entries = gpt.parse_entries(header, data)
-        mark = gpt.recognise(header, entries, sector_0) if entries else None
-        if entries and mark:
-            return mark, entries
+        if entries is not None:
+            mark = gpt.recognise(header, entries, sector_0)
+            return (replace(mark, from_backup=lba != 1), entries) if mark else None
     return None
 
 

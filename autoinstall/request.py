@@ -11,12 +11,13 @@ from typing import Any
 from autoinstall import grammar
 from autoinstall.cmdline import Word
 from autoinstall.errors import BadWords
-from autoinstall.grammar_disks import DiskSelector, VolumeSize
+from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
 from autoinstall.grammar_network import Address, AddressBy, NicBy, NicSelector
 from autoinstall.parameters import (
     NOT_YET,
     PARAMETERS,
     PREFIX,
+    REFUSED,
     Parameter,
     Twice,
     canonical,
@@ -37,11 +38,18 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. Optional fields are None where the line does not say; defaults are the plan's."""
+    """What is asked. Optional fields are None where the line does not say; defaults are the plan's.
+
+    `reinstall` is whether a finished node may be installed over.
+    """
 
     action: Action
     disk: DiskSelector | None = None
+    reinstall: bool = False
+    wipe: Wipe | None = None
+    id_text: str | None = None
     sizes: tuple[VolumeSize, ...] = ()
+    mem_overcommit: float | None = None
     disk_timeout_s: int = 60
     boot_interface: NicSelector | None = None
     carrier_timeout_s: int = 60
@@ -53,6 +61,8 @@ class Request:
     ssh_keys: tuple[str, ...] = ()
     ssh_passwords: bool = False
     after: grammar.After = grammar.After.REBOOT
+    reboot_delay_s: int = 0
+    installed: grammar.Installed = grammar.Installed.BOOT
     on_failure: grammar.OnFailure = grammar.HOLD
     dry_run: bool = False
     kept_words: tuple[str, ...] = ()
@@ -63,15 +73,22 @@ def request_from(words: Sequence[Word]) -> Request:
     """What `words` ask for. Raises BadWords with every problem of the line, not only the first."""
     reader = _Reader(words)
     get = reader.values.get
-    storage = get("storage_init")
+    reinstall = get("firstboot", False)
+    storage = get("storage_init") or (DiskSelector(DiskBy.NODE) if reinstall else None)
     address = _address(reader)
+    after = _after(reader)
+    kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
     action = Action.INSTALL if storage else Action.NONE
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
+        reinstall=reinstall,
+        wipe=get("autoinstall.wipe"),
+        id_text=get("autoinstall.id"),
         sizes=get("storage_vol", ()),
+        mem_overcommit=get("mem_overcommit"),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),
         boot_interface=get("BOOTIF") or (NicSelector(NicBy.NAME, address.nic) if address.nic else None),
         carrier_timeout_s=get("autoinstall.carrier_timeout", 60),
@@ -82,10 +99,12 @@ def request_from(words: Sequence[Word]) -> Request:
         admin_password_hash=get("adminpw"),
         ssh_keys=tuple(get("autoinstall.ssh_key", ())),
         ssh_passwords=get("ssh_pwauth", False),
-        after=get("autoinstall.after", grammar.After.REBOOT),
+        after=after,
+        reboot_delay_s=get("reboot_delay", 0),
+        installed=get("autoinstall.installed", grammar.Installed.BOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
         dry_run=get("autoinstall.dry_run", False),
-        kept_words=tuple(dict.fromkeys(str(word) for word in words if is_kept(word.name))),
+        kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
         warnings=tuple(reader.warnings),
     )
 
@@ -103,12 +122,37 @@ def on_failure_from(words: Sequence[Word]) -> grammar.OnFailure:
 
 def redacted(words: Sequence[Word]) -> str:
     """The line for logs and reports: secrets are `***`, also those of a word misspelt by one slip."""
-    shown = []
+    return " ".join(str(Word(word.name, "***") if _is_secret(word.name, word.value) else word) for word in words)
+
+
+def _is_secret(name: str, value: str | None) -> bool:
+    row = row_of(name) or _one_slip_away(name)
+    if row is None or value is None:
+        return False
+    inner, _, inner_value = value.partition("=")
+    return row.secret or (row.name == KERNEL_WORDS and _is_secret(inner, inner_value))
+
+
+def _after(reader: _Reader) -> grammar.After:
+    """What follows the installation; a delay of a reboot that is none becomes a problem."""
+    after: grammar.After = reader.values.get("autoinstall.after", grammar.After.REBOOT)
+    if "reboot_delay" in reader.values and after is not grammar.After.REBOOT:
+        reader.problems.append(f"reboot_delay: there is no reboot to delay with autoinstall.after={after.value}")
+    return after
+
+
+KERNEL_WORDS = "autoinstall.kargs"
+
+
+def _more_kernel_words(reader: _Reader) -> Sequence[str]:
+    """The words of autoinstall.kargs; those that no node may have become problems."""
+    words: Sequence[str] = reader.values.get(KERNEL_WORDS, [])
     for word in words:
-        row = row_of(word.name) or _one_slip_away(word.name)
-        secret = row is not None and row.secret and word.value is not None
-        shown.append(Word(word.name, "***") if secret else word)
-    return " ".join(str(word) for word in shown)
+        name = word.partition("=")[0]
+        ours = row_of(name) or _one_slip_away(name) or canonical(name) in (*NOT_YET, *REFUSED)
+        if not is_kept(name) and (ours or name == "root" or name.startswith((PREFIX, "rd.autoinstall."))):
+            reader.problems.append(f"{KERNEL_WORDS}: {name} is the installer's to say, never the node's kernel's")
+    return words
 
 
 def _address(reader: _Reader) -> Address:
@@ -139,13 +183,16 @@ class _Reader:
         self.values: dict[str, Any] = {}
         self.problems: list[str] = []
         self.warnings: list[str] = []
-        self._texts: dict[str, str | None] = {}
+        self._spelled: dict[str, str] = {}
+        self._slips: list[str] = []
         for word in words:
             row = row_of(word.name)
             if row:
                 self._take(row, word)
             else:
                 self._refuse_unknown(word)
+        strict = self.values.get("autoinstall.strict", True)
+        (self.problems if strict else self.warnings).extend(self._slips)
 
     def _take(self, row: Parameter, word: Word) -> None:
         try:
@@ -156,26 +203,33 @@ class _Reader:
         if row.twice is Twice.ALL_COUNT:
             self.values.setdefault(row.name, []).append(value)
             return
-        if row.name in self._texts:
-            self._second_time(row, word)
-        self._texts[row.name] = word.value
+        if row.name in self.values:
+            self._second_time(row, word.name, value)
+        elif row.warning:
+            self.warnings.append(f"{word.name}: {row.warning}")
+        self._spelled[row.name] = word.name
         self.values[row.name] = value
 
-    def _second_time(self, row: Parameter, word: Word) -> None:
+    def _second_time(self, row: Parameter, spelled: str, value: object) -> None:
+        before = self._spelled[row.name]
         if row.twice is Twice.LAST_WINS:
             self.warnings.append(f"{row.name} is given more than once; the last one counts")
-        elif self._texts[row.name] != word.value:
+        elif self.values[row.name] != value and before == spelled:
             self.problems.append(f"{row.name} is given more than once, with different values")
+        elif self.values[row.name] != value:
+            self.problems.append(f"{before} and {spelled} are one word, given with different values")
 
     def _refuse_unknown(self, word: Word) -> None:
         name = canonical(word.name)
         near = _one_slip_away(word.name)
         if name in NOT_YET or name.removeprefix(PREFIX) in NOT_YET:
             self.problems.append(f"{word.name}: this version of autoinstall cannot do that yet")
+        elif name.removeprefix(PREFIX) in REFUSED:
+            self.problems.append(f"{word.name}: {REFUSED[name.removeprefix(PREFIX)]}")
         elif name.startswith(PREFIX):
             self.problems.append(f"{word.name}: there is no such word{_did_you_mean(name)}")
         elif near:
-            self.problems.append(f"{word.name}: unknown, and one slip away from {near.name}; did you mean that?")
+            self._slips.append(f"{word.name}: unknown, and one slip away from {near.name}; did you mean that?")
 
 
 def _did_you_mean(name: str) -> str:

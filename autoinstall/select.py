@@ -26,7 +26,7 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
         return chosen[0]
     shown = [disk for disk in disks if disk.kind in FIXED_DISK_KINDS or disk.size_bytes]  # no idle loop devices
     table = [f"  {describe(disk)}: {reasons[disk.path] or 'fits'}" for disk in shown]
-    named = f"storage_init={selector}" if str(selector) else "storage_init without a value"
+    named = _UNNAMED.get(selector.by) or f"storage_init={selector}"
     if not chosen:
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),
                       hint=_offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
@@ -58,6 +58,12 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
         (disk.removable and not selector.explicit, "it is removable, and not named"),
     )
     return next((reason for holds, reason in clauses if holds), "")
+
+
+def wanted(selector: DiskSelector) -> str:
+    """What a selector asks for, for people."""
+    unnamed = {DiskBy.RULE: "a disk", DiskBy.NODE: "a disk with a node"}
+    return unnamed.get(selector.by) or f"the disk {selector}"
 
 
 def selector_for(disk: Disk, disks: Sequence[Disk]) -> str:
@@ -102,6 +108,10 @@ def _fits_no_name(disk: Disk, selector: DiskSelector) -> str:
     return "" if fits else f"no name of it fits {selector.value}"
 
 
+def _without_node(disk: Disk) -> str:
+    return "" if disk.node else "it carries no node of ours" if disk.examined else "reading it needs root"
+
+
 def _other(what: str, there: str, wanted: str) -> str:
     return "" if there == wanted else f"its {what} is {there or 'unknown'}, not {wanted}"
 
@@ -124,6 +134,7 @@ def _yes_or_no(flag: bool) -> tuple[str, ...]:
 
 _UNLIKE: Mapping[DiskBy, Callable[[Disk, DiskSelector], str]] = {
     DiskBy.RULE: lambda disk, selector: "",
+    DiskBy.NODE: lambda disk, selector: _without_node(disk),
     DiskBy.BUS: lambda disk, selector: "",
     DiskBy.PATH: lambda disk, selector: _not_among((disk.path, *disk.links), selector.value),
     DiskBy.ID: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-id/{selector.value}"),
@@ -146,6 +157,9 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
     Key.REMOVABLE: lambda disk: _yes_or_no(disk.removable),
     Key.SECTOR_SIZE: lambda disk: (str(disk.sector_bytes),),
 }
+
+
+_UNNAMED = {DiskBy.RULE: "storage_init without a value", DiskBy.NODE: "reinstall without storage_init"}
 
 
 def _offer(disks: Sequence[Disk]) -> str:

@@ -19,7 +19,7 @@ from autoinstall.image import recipe as recipes
 from autoinstall.image.cache import MIB, Cache, Product, digest, require_space
 from autoinstall.image.layers import Layers
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest, render_manifest
-from autoinstall.image.pxe import NETWORK_LOADER
+from autoinstall.image.pxe import NETWORK_LOADER, WORDS_NAME
 from autoinstall.image.tree import Tree
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -51,6 +51,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     for name in (*FILE_NAMES, MANIFEST_NAME):
         _copy(image / name, args.output / name)
     _copy(builder.boot_files() / "network" / NETWORK_LOADER, args.output / NETWORK_LOADER)
+    (args.output / WORDS_NAME).write_text(" ".join(builder.default_words) + "\n")
     output = args.output / f"autoinstall-{recipe.name}.iso"
     builder.iso(image, args.cmdline, output)
     print(_table(args.output, output))
@@ -107,6 +108,11 @@ class Builder:
     @property
     def distribution(self) -> debian.Distribution:
         return debian.DISTRIBUTIONS[self.recipe.distribution]
+
+    @property
+    def default_words(self) -> tuple[str, ...]:
+        """The words of every boot of a medium."""
+        return (*self.recipe.kernel_words, *self.recipe.words)
 
     def base(self) -> Path:
         """A directory with base.tar: the distribution's packages, installed."""
@@ -202,7 +208,7 @@ class Builder:
             loader=self.boot_files() / "medium",
             template=(Path(__file__).parent / "grub/iso.cfg").read_text(),
             manifest=parse_manifest((image / MANIFEST_NAME).read_bytes()),
-            default_words=(*self.recipe.kernel_words, *self.recipe.words),
+            default_words=self.default_words,
             line=line,
         )
         with self.cache.scratch() as scratch:

@@ -14,7 +14,9 @@ from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
 from autoinstall.image.words import checked_words, quoted_words
 
-KERNEL_WORDS = "rd.live.image rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
+LIVE_WORDS = ("rd.live.image", "rd.shell=0", "panic=30")
+WORDS_NAME = "default-words"
+"""Beside an image: the recipe's words for every boot of a medium, which a boot from the network has too."""
 NETWORK_LOADER, GRUB_MENU = "grubx64.efi", "grub.cfg"
 IPXE_SCRIPT, PXELINUX_MENU = "autoexec.ipxe", "pxelinux.cfg/default"
 """autoexec.ipxe is what an iPXE that was loaded from this directory looks for by itself."""
@@ -32,18 +34,19 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
     words = checked_words(args.cmdline)
-    line = cmdline.render(cmdline.parse(args.cmdline))
     try:
         parse_manifest((args.image / MANIFEST_NAME).read_bytes())
+        live = (_root(url), *LIVE_WORDS, *(args.image / WORDS_NAME).read_text().split())
         args.output.mkdir(parents=True, exist_ok=True)
         for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER):
             shutil.copyfile(args.image / name, args.output / name)
     except OSError as error:
         raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error
+    line = cmdline.render(cmdline.parse(args.cmdline))
     for name, text in (
-        (GRUB_MENU, grub_menu(url, words)),
-        (IPXE_SCRIPT, ipxe_script(url, line)),
-        (PXELINUX_MENU, pxelinux_menu(url, line)),
+        (GRUB_MENU, grub_menu(live, words)),
+        (IPXE_SCRIPT, ipxe_script(url, live, line)),
+        (PXELINUX_MENU, pxelinux_menu(live, line)),
     ):
         (args.output / name).parent.mkdir(exist_ok=True)
         (args.output / name).write_text(text)
@@ -63,13 +66,12 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def grub_menu(url: str, words: Sequence[str]) -> str:
+def grub_menu(live: Sequence[str], words: Sequence[str]) -> str:
     """The menu for GRUB, which takes kernel and initrd from where its own file came from.
 
     Where these cannot be fetched the firmware goes on to its next choice, as it does after iPXE: a node's own disk.
     """
-    live = quoted_words([_root(url), *KERNEL_WORDS.split()])
-    line = " ".join(filter(None, [live, "BOOTIF=$net_default_mac", quoted_words(words)]))
+    line = _line([quoted_words(live)], "BOOTIF=$net_default_mac", quoted_words(words))
     return (
         "set timeout=1\nset fallback=1\n"
         f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
@@ -77,23 +79,23 @@ def grub_menu(url: str, words: Sequence[str]) -> str:
     )
 
 
-def ipxe_script(url: str, line: str) -> str:
+def ipxe_script(url: str, live: Sequence[str], line: str) -> str:
     """The script that boots a machine into the live system; BOOTIF is the NIC it came from."""
-    line = _line(url, "BOOTIF=01-${netX/mac:hexhyp}", line)
+    line = _line(live, "BOOTIF=01-${netX/mac:hexhyp}", line)
     return f"#!ipxe\nkernel {url}/vmlinuz initrd=initrd.img {line}\ninitrd {url}/initrd.img\nboot\n"
 
 
-def pxelinux_menu(url: str, line: str) -> str:
+def pxelinux_menu(live: Sequence[str], line: str) -> str:
     """The menu for pxelinux, which takes kernel and initrd from its own server; IPAPPEND 2 adds BOOTIF."""
-    line = _line(url, "", line)
+    line = _line(live, "", line)
     return (
         f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img {line}\n  IPAPPEND 2\n"
     )
 
 
-def _line(url: str, nic: str, line: str) -> str:
+def _line(live: Sequence[str], nic: str, line: str) -> str:
     """The kernel's words. A BOOTIF in `line` stands: the last one counts."""
-    return " ".join(filter(None, [_root(url), KERNEL_WORDS, nic, line]))
+    return " ".join(filter(None, [*live, nic, line]))
 
 
 def _root(url: str) -> str:

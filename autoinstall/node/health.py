@@ -12,7 +12,7 @@ from typing import Any
 from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
-from autoinstall.node.checks import CHECKS, Check, local_checks
+from autoinstall.node.checks import CHECKS, HEALTH_LIMIT_S, Check, local_checks
 from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot
 from autoinstall.report.sinks import REPORT_PORT, Consoles, write_line
 from autoinstall.slots import Slot
@@ -98,8 +98,9 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 def check_node(host: Host) -> Health:
     """Run every check. What a check raises is what it found."""
+    until_s = host.monotonic_s() + HEALTH_LIMIT_S
     slot = booted_slot(host)
-    findings = tuple(find(check, host) for check in _all_checks())
+    findings = tuple(find(check, host) for check in _all_checks(until_s))
     return Health(slot, _image_id(), TRIAL.exists(), findings)
 
 
@@ -117,9 +118,9 @@ def to_text(health: Health) -> str:
     return "\n".join([*lines, health.line])
 
 
-def _all_checks() -> Iterable[Check]:
+def _all_checks(until_s: float) -> Iterable[Check]:
     yield from CHECKS
-    yield from local_checks()
+    yield from local_checks(until_s)
 
 
 def _image_id() -> str:

@@ -91,6 +91,7 @@ class InstallRecord:
         keys = sorted((config_root / ETC_UPPER / "ssh").glob("ssh_host_*_key.pub"))
         return {
             "autoinstall_version": __version__,
+            "id": self.plan.id_text,
             "install_id": str(self.plan.layout.install_id),
             "image_id": self.plan.image.manifest.image_id,
             "image_version": self.plan.image.manifest.version,

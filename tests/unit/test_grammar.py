@@ -9,6 +9,7 @@ import pytest
 
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk
+from autoinstall.grammar import id_text, kernel_word
 from autoinstall.grammar_disks import Amount, Bus, VolumeSize, disk, size, volumes
 from autoinstall.grammar_network import Address, AddressBy, address, time_servers
 from autoinstall.select import select_disk
@@ -131,3 +132,15 @@ def test_the_address_forms_of_kernel_pxelinux_and_dracut(text: str, means: Addre
 def test_time_servers() -> None:
     assert time_servers("off") == ()
     assert time_servers("time.example,192.0.2.1") == ("time.example", "192.0.2.1")
+
+
+@pytest.mark.parametrize("text", ["a\u200bb", "a\udcffb", "a\x07", ""])
+def test_an_id_can_be_shown_and_kept(text: str) -> None:
+    with pytest.raises(ValueError, match="it needs a text of printable characters"):
+        id_text(text)
+
+
+@pytest.mark.parametrize("text", ["a=b'c", 'a=b"c', "a=b\\c", "a b", "a=b c", "=x", "", "a=é"])
+def test_what_a_boot_loader_would_not_hand_on_is_no_kernel_word(text: str) -> None:
+    with pytest.raises(ValueError, match="it takes one word, NAME or NAME=VALUE without blanks and quotes"):
+        kernel_word(text)

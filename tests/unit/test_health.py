@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstall.errors import CannotHere
-from autoinstall.host import Completed
+from autoinstall.errors import CannotHere, TookTooLong
+from autoinstall.host import Completed, Run
 from autoinstall.node import checks, health
 from autoinstall.node.checks import CHECKS
 from autoinstall.node.health import Finding, Health, check_node
@@ -145,6 +145,46 @@ def test_executables_in_health_d_are_checks(node: Node) -> None:
         (directory / name).touch(mode=mode)
     node.told["vms"] = Completed(1, "two of them\nare paused\n", "")
     assert problems(node) == {"health.d/vms": "exit status 1: are paused"}
+
+
+OWN_LIMITS_S = checks.NETWORK_LIMIT_S + 2 * checks.DEVICE_LIMIT_S
+NOT_RUN = "was not run: the checks before it took all of 280 s"
+
+
+@pytest.mark.parametrize(("own_s", "ran_s"), [(0, [60, 60, 60, 60, 40]), (OWN_LIMITS_S, [40])])
+def test_programs_that_hang_are_named_and_health_speaks_in_its_time(
+    node: Node, monkeypatch: pytest.MonkeyPatch, own_s: int, ran_s: list[int]
+) -> None:
+    """The node's own checks take `own_s`, and each program all the time that it has."""
+    now_s = 1000
+
+    def goes_by(seconds: float) -> str:
+        nonlocal now_s
+        now_s += int(seconds)
+        return ""
+
+    def hangs(path: Path, doing: str, how: Run) -> Completed:
+        goes_by(how.timeout_s or 0)
+        raise TookTooLong(f"{doing}: it did not end within {how.timeout_s} s")
+
+    directory = node.root / "health.d"
+    directory.mkdir()
+    for name in "abcdef":
+        (directory / name).touch(mode=0o755)
+    monkeypatch.setattr(health, "CHECKS", (checks.Check("own", lambda host: goes_by(own_s)),))
+    monkeypatch.setattr(node, "run", hangs)
+    monkeypatch.setattr(node, "monotonic_s", lambda: float(now_s))
+    hung = [
+        f"running {directory}/{name}: it did not end within {s} s" for name, s in zip("abcdef", ran_s, strict=False)
+    ]
+    assert list(problems(node).values()) == hung + [NOT_RUN] * (6 - len(ran_s))
+    assert now_s - 1000 == checks.HEALTH_LIMIT_S
+
+
+def test_the_service_leaves_health_the_time_to_speak() -> None:
+    unit = (Path(__file__).parents[2] / "units/autoinstall-health.service").read_text()
+    assert "TimeoutStartSec=5min\n" in unit
+    assert OWN_LIMITS_S < checks.HEALTH_LIMIT_S <= 300 - 20
 
 
 def test_a_check_that_breaks_is_a_check_that_fails(node: Node) -> None:

@@ -12,6 +12,7 @@ from autoinstall.facts import NodeMark
 from autoinstall.host import Host
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory
+from autoinstall.slots import Slot
 from tests.unit.machines import HASH, MACHINE, VDA
 
 
@@ -50,16 +51,31 @@ def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "RuntimeError: impossible" in result.reasons[0]
 
 
-@pytest.mark.parametrize("words", ["autoinstall.dry_run", "autoinstall.after=hold", "autoinstall.after=poweroff"])
-def test_a_finished_node_is_not_even_counted_where_the_line_says_to_stay(
-    monkeypatch: pytest.MonkeyPatch, words: str
-) -> None:
+@pytest.fixture
+def a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's disk carries a finished node."""
     disk = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
     monkeypatch.setattr(story, "find_image", lambda *_: None)
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: replace(MACHINE, disks=(disk,)))
+
+
+STAYING = ["autoinstall.dry_run", "autoinstall.installed=hold", "autoinstall.installed=poweroff"]
+
+
+@pytest.mark.parametrize("words", STAYING)
+def test_a_finished_node_is_not_even_counted_where_the_line_says_to_stay(a_node: None, words: str) -> None:
     result = story.install(f"storage_init {words}", Host(), [Paper()])
     assert (result.ending, result.exit_code) == (Ending.ALREADY_INSTALLED, 0)
+
+
+@pytest.mark.parametrize("words", ["", "autoinstall.after=poweroff", "autoinstall.after=hold"])
+def test_what_comes_after_an_installation_does_not_keep_a_machine_from_its_node(
+    a_node: None, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
+    result = story.install(f"storage_init {words}", Host(), [Paper()])
+    assert result.reasons == ("/dev/vda already carries a finished node; going on to its slot B",)
 
 
 def test_secrets_are_not_said() -> None:
@@ -76,8 +92,15 @@ def test_secrets_are_not_said() -> None:
         ("storage_init autoinstall.after=poweroff", Ending.INSTALLED, 0, "autoinstall-poweroff.service"),
         ("storage_init autoinstall.after=hold", Ending.INSTALLED, 0, None),
         ("storage_init", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
-        ("storage_init autoinstall.after=hold", Ending.ALREADY_INSTALLED, 0, None),
-        ("storage_init autoinstall.after=poweroff", Ending.ALREADY_INSTALLED, 0, "autoinstall-poweroff.service"),
+        ("storage_init autoinstall.after=hold", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
+        ("storage_init autoinstall.after=poweroff", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
+        ("storage_init reboot_delay=9", Ending.ALREADY_INSTALLED, 0, "autoinstall-kexec.service"),
+        ("storage_init autoinstall.installed=hold", Ending.ALREADY_INSTALLED, 0, None),
+        ("storage_init autoinstall.installed=poweroff", Ending.ALREADY_INSTALLED, 0, "autoinstall-poweroff.service"),
+        ("storage_init autoinstall.installed=poweroff", Ending.INSTALLED, 0, "autoinstall-reboot.service"),
+        ("storage_init reboot_delay=9", Ending.INSTALLED, 0, "autoinstall-reboot@9.service"),
+        ("storage_init reboot_delay=0", Ending.INSTALLED, 0, "autoinstall-reboot.service"),
+        ("storage_init autoinstall.after=kexec", Ending.INSTALLED, 0, "autoinstall-kexec.service"),
         ("storage_init autoinstall.dry_run", Ending.PLANNED, 0, None),
         ("storage_init autoinstall.dry_run", Ending.ALREADY_INSTALLED, 0, None),
         ("", Ending.NONE, 0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from autoinstall.layout import (
     Layout,
     Space,
     holes,
+    id_mark,
     place,
     smallest_disk_bytes,
 )
@@ -134,6 +136,22 @@ def test_our_table_is_recognised_and_sector_0_tells_whether_it_is_finished() -> 
     assert unfinished and not unfinished.finished
     assert finished and finished.finished
     assert finished.install_id == ID
+
+
+def test_the_id_is_told_by_one_uuid_alone() -> None:
+    plain, one = (place(ID, Space(16 * GIB, 512, 2 * GIB, id_text=text)) for text in (None, "one"))
+    differ = [a.label for a, b in zip(plain.partitions, one.partitions, strict=True) if a != b]
+    assert differ == ["BIOS-boot"]
+    marks = [gpt.recognise(*_halves(layout)[0], bytes(512)) for layout in (plain, one)]
+    assert [mark.id_mark if mark else mark for mark in marks] == [None, id_mark(ID, "one")]
+    assert id_mark(ID, "one") not in (id_mark(ID, "two"), id_mark(UUID(int=7), "one"))
+
+
+@pytest.mark.parametrize("number", range(1, len(PARTITIONS)))
+def test_every_other_uuid_must_be_ours(number: int) -> None:
+    header, entries = _halves(place(ID, Space(16 * GIB, 512, 2 * GIB, id_text="one")))[0]
+    entries[number] = replace(entries[number], partition_uuid=UUID(int=8))
+    assert gpt.recognise(header, entries, bytes(512)) is None
 
 
 def test_a_table_with_our_labels_but_other_uuids_is_not_ours() -> None:

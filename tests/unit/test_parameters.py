@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoinstall.parameters import NOT_YET, PARAMETERS, Parameter, canonical, is_kept, row_of
+from autoinstall.parameters import NOT_YET, PARAMETERS, REFUSED, Parameter, canonical, is_kept, row_of
 from tests.unit.machines import HASH
 
 BY_NAME = pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
@@ -38,7 +38,8 @@ def test_it_may_be_written_with_our_prefix_and_either_dash(row: Parameter) -> No
 def test_no_spelling_belongs_to_two_rows() -> None:
     spellings = [spelling for row in PARAMETERS for spelling in (row.name, *row.aliases)]
     assert len(spellings) == len(set(spellings))
-    assert not NOT_YET & set(spellings)
+    assert not NOT_YET & {*spellings, *REFUSED}
+    assert not REFUSED.keys() & set(spellings)
 
 
 @pytest.mark.parametrize("name", ["storage_initx", "storage", "xstorage_init", "BOOTIFF", "bootif", "ip.x"])

@@ -18,6 +18,7 @@ from tests.unit.machines import HASH, MACHINE, MANIFEST, NIC, SR0, VDA, VDB, ask
 
 PATH = replace(VDA, wwn="0x5000c500a0000001")
 MEMBER = replace(VDA, signatures=(Signature("/dev/vda", "linux_raid_member", uuid="u-u-i-d"),))
+OURS = (Signature("/dev/vda2", "vfat", "EFI", "u-u-i-d", GIB),)
 DATA = (Signature("/dev/vda", "ext4", "holiday", "u-u-i-d", 16 * GIB),)
 
 
@@ -119,9 +120,18 @@ def test_the_refusal_of_foreign_data_offers_the_word_that_would_wipe_it() -> Non
 
 
 @pytest.mark.parametrize(("finished", "decision"), [(True, Decision.ALREADY_INSTALLED), (False, Decision.INSTALL)])
-def test_a_finished_node_stays_and_an_unfinished_one_is_started_over(finished: bool, decision: Decision) -> None:
-    disk = replace(VDA, node=NodeMark(UUID(int=1), finished), signatures=DATA)
-    assert _plan("storage_init", disk).decision is decision
+@pytest.mark.parametrize("words", ["", "autoinstall.wipe=none", "autoinstall.wipe=foreign"])
+def test_a_finished_node_stays_and_an_unfinished_one_is_started_over(
+    finished: bool, decision: Decision, words: str
+) -> None:
+    disk = replace(VDA, node=NodeMark(UUID(int=1), finished), signatures=OURS)
+    assert _plan(f"storage_init {words}", disk).decision is decision
+
+
+def test_what_came_after_an_unfinished_install_is_not_ours() -> None:
+    disk = replace(VDA, node=NodeMark(UUID(int=1), finished=False), signatures=DATA)
+    with pytest.raises(Refused, match="was not named, and holds what would be lost"):
+        _plan("storage_init", disk)
 
 
 def test_large_sectors_are_fine_under_uefi() -> None:

@@ -22,6 +22,7 @@ def _image(place: Path) -> Path:
     for name in (*FILE_NAMES, pxe.NETWORK_LOADER):
         (place / name).write_bytes(name.encode())
     (place / MANIFEST_NAME).write_bytes(render_manifest(MANIFEST))
+    (place / pxe.WORDS_NAME).write_text("loglevel=6 console=tty0\n")
     return place
 
 
@@ -38,7 +39,7 @@ def test_the_directory_holds_the_image_and_what_machines_start_with(tmp_path: Pa
     menu = (tmp_path / "out" / pxe.PXELINUX_MENU).read_text()
     grub = (tmp_path / "out" / pxe.GRUB_MENU).read_text()
     for text in (script, menu, grub):
-        assert f"root=live:{URL}/root.squashfs rd.live.image" in text
+        assert f"root=live:{URL}/root.squashfs rd.live.image rd.shell=0 panic=30 loglevel=6 console=tty0 " in text
         assert "storage_init console=ttyS0\n" in text
     assert script.startswith("#!ipxe\n")
     assert "BOOTIF=01-${netX/mac:hexhyp}" in script
@@ -47,7 +48,8 @@ def test_the_directory_holds_the_image_and_what_machines_start_with(tmp_path: Pa
 
 
 def test_what_grub_would_eat_is_quoted_and_its_own_variables_are_not() -> None:
-    menu = pxe.grub_menu(URL, ["storage_init=/dev/a;/dev/b", "adminpw=$6$salt$hash", "autoinstall.id=a b"])
+    words = ["storage_init=/dev/a;/dev/b", "adminpw=$6$salt$hash", "autoinstall.id=a b"]
+    menu = pxe.grub_menu(["rd.live.image"], words)
     assert " BOOTIF=$net_default_mac 'storage_init=/dev/a;/dev/b' 'adminpw=$6$salt$hash' 'autoinstall.id=a b'" in menu
 
 

@@ -81,6 +81,22 @@ REFUSED = [
     ("ssh_pwauth=perhaps", "neither on"),
     ("storage_init rescue=maybe", "neither on"),
     ("autoinstall.on_failure=hold:3", "only reboot takes a delay"),
+    ("autoinstall.wipe=none autoinstall.wipe=foreign", "autoinstall.wipe is given more than once, with different"),
+    ("autoinstall.wipe", "'' is none of none, foreign"),
+    ("autoinstall.installed=reboot", "'reboot' is none of boot, poweroff, hold"),
+    ("autoinstall.id=", "it needs a text of printable characters"),
+    ("autoinstall.id", "it needs a text of printable characters"),
+    ("reboot_delay=3 autoinstall.after=hold", "there is no reboot to delay with autoinstall.after=hold"),
+    ("autoinstall.kargs=a autoinstall.kargs=", "autoinstall.kargs: it takes one word"),
+    ('autoinstall.kargs="a b"', "kargs: it takes one word"),
+    ("autoinstall.kargs=a\\b=c", "kargs: it takes one word"),
+    ("autoinstall.kargs=root=/dev/sda", "autoinstall.kargs: root is the installer's to say"),
+    ("autoinstall.kargs=reinstall", "autoinstall.kargs: reinstall is the installer's to say"),
+    ("autoinstall.kargs=upgrade", "autoinstall.kargs: upgrade is the installer's to say"),
+    ("autoinstall.kargs=rd.autoinstall.slot=B", "autoinstall.kargs: rd.autoinstall.slot is the installer's to say"),
+    ("autoinstall.kargs=autoinstall.x=1", "autoinstall.kargs: autoinstall.x is the installer's to say"),
+    ("autoinstall.kargs=admin-pw=x", "autoinstall.kargs: admin-pw is the installer's to say"),
+    ("autoinstall.strict=no autoinstall.aftr=hold", "did you mean autoinstall.after"),
 ]
 
 
@@ -102,6 +118,22 @@ def test_words_of_others_are_none_of_our_business() -> None:
     assert asked("ro quiet rd.break foo=bar nfs.port=3 i915.modeset=1 consoleblank=0").action is Action.NONE
 
 
+def test_a_slip_is_a_warning_where_the_line_is_not_strict() -> None:
+    request = asked("storage_init storage_vo=1 autoinstall.strict=no")
+    assert request.warnings == ("storage_vo: unknown, and one slip away from storage_vol; did you mean that?",)
+    assert asked("adminpwd=x autoinstall.strict=off").action is Action.NONE
+
+
+def test_more_words_of_the_nodes_kernel_stand_behind_those_that_are_kept() -> None:
+    words = "autoinstall.kargs=isolcpus=1,2 console=ttyS0 autoinstall.kargs=nosmt autoinstall.kargs=console=tty0"
+    assert asked(f"storage_init {words}").kept_words == ("console=ttyS0", "isolcpus=1,2", "nosmt", "console=tty0")
+
+
+def test_of_equal_kept_words_the_last_stays_where_it_is() -> None:
+    line = "storage_init console=tty0 console=ttyS0 quiet console=tty0"
+    assert asked(line).kept_words == ("console=ttyS0", "quiet", "console=tty0")
+
+
 def test_a_repeated_word_counts_last_and_warns() -> None:
     request = asked("storage_init autoinstall.after=hold autoinstall.after=poweroff")
     assert request.after is After.POWEROFF
@@ -121,6 +153,7 @@ def test_the_failure_action_is_read_even_from_a_wrong_line() -> None:
 def test_a_secret_is_not_shown(name: str) -> None:
     shown = redacted((Word("quiet"), Word(name, HASH)))
     assert HASH not in shown
+    assert HASH not in redacted((Word("autoinstall.kargs", f"{name}={HASH}"),))
     assert "***" in shown
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 
 from autoinstall import cmdline, probe
 from autoinstall.errors import TookTooLong
+from autoinstall.facts import NodeMark
 from autoinstall.host import Host
 from autoinstall.request import request_from
 from tests.unit.machines import MACHINE
@@ -49,6 +51,13 @@ def wait(monkeypatch: pytest.MonkeyPatch, line: str) -> tuple[Clock, list[str]]:
 def test_what_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, said = wait(monkeypatch, f"storage_init BOOTIF={MACHINE.nics[0].mac}")
     assert (clock.now_s, said) == (0, [])
+
+
+def test_the_disk_of_a_reinstall_is_known_by_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = iter([None, None, NodeMark(UUID(int=1), finished=True)])
+    monkeypatch.setattr(probe, "_node_mark", lambda disk: next(marks))
+    clock, said = wait(monkeypatch, "reinstall")
+    assert (clock.now_s, said) == (TICK_S, ["waiting for a disk with a node, 60 s at most"])
 
 
 def test_what_is_missing_is_waited_for_as_long_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:

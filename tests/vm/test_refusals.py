@@ -126,7 +126,7 @@ def test_a_node_is_already_there_and_the_same_line_comes_again(
     disk = Disk(DiskImage(finished).copy(tmp_path / "TARGET0.raw").path, boot_index=None)
     before = DiskImage(disk.path).digest()
     with live.start(tmp_path, disk) as machine:
-        result = install(machine, f"storage_init=serial:TARGET0 {LINE}")
+        result = install(machine, f"storage_init=serial:TARGET0 {LINE} autoinstall.installed=hold")
         machine.wait_for_line("^autoinstall: result=already-installed$", limit_s=30)
     assert (result["result"], result["exit_code"]) == ("already-installed", 0)
     assert DiskImage(disk.path).digest() == before
