@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoinstall import cmdline
+from autoinstall.cmdline import Word
 from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
-from autoinstall.image.words import checked_words, quoted_words
+from autoinstall.loaders import GRUB, IPXE, PXELINUX
 
 KERNEL_WORDS = "rd.live.image rd.shell=0 panic=30 loglevel=6 systemd.show_status=error no_timer_check"
 NETWORK_LOADER, GRUB_MENU = "grubx64.efi", "grub.cfg"
@@ -31,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
-    words = checked_words(args.cmdline)
-    line = cmdline.render(cmdline.parse(args.cmdline))
+    words = cmdline.parse(args.cmdline)
+    menus = ((GRUB_MENU, grub_menu), (IPXE_SCRIPT, ipxe_script), (PXELINUX_MENU, pxelinux_menu))
+    texts = {name: menu(url, words) for name, menu in menus}
     try:
         parse_manifest((args.image / MANIFEST_NAME).read_bytes())
         args.output.mkdir(parents=True, exist_ok=True)
@@ -40,11 +42,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
             shutil.copyfile(args.image / name, args.output / name)
     except OSError as error:
         raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error
-    for name, text in (
-        (GRUB_MENU, grub_menu(url, words)),
-        (IPXE_SCRIPT, ipxe_script(url, line)),
-        (PXELINUX_MENU, pxelinux_menu(url, line)),
-    ):
+    for name, text in texts.items():
         (args.output / name).parent.mkdir(exist_ok=True)
         (args.output / name).write_text(text)
     print(f"serve {args.output} at {url} and by TFTP; machines start with")
@@ -63,13 +61,12 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def grub_menu(url: str, words: Sequence[str]) -> str:
+def grub_menu(url: str, words: Sequence[Word]) -> str:
     """The menu for GRUB, which takes kernel and initrd from where its own file came from.
 
     Where these cannot be fetched the firmware goes on to its next choice, as it does after iPXE: a node's own disk.
     """
-    live = quoted_words([_root(url), *KERNEL_WORDS.split()])
-    line = " ".join(filter(None, [live, "BOOTIF=$net_default_mac", quoted_words(words)]))
+    line = _line(GRUB.quoted(_live(url)), "BOOTIF=$net_default_mac", GRUB.quoted(words))
     return (
         "set timeout=1\nset fallback=1\n"
         f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
@@ -77,24 +74,22 @@ def grub_menu(url: str, words: Sequence[str]) -> str:
     )
 
 
-def ipxe_script(url: str, line: str) -> str:
+def ipxe_script(url: str, words: Sequence[Word]) -> str:
     """The script that boots a machine into the live system; BOOTIF is the NIC it came from."""
-    line = _line(url, "BOOTIF=01-${netX/mac:hexhyp}", line)
+    line = _line(IPXE.quoted(_live(url)), "BOOTIF=01-${netX/mac:hexhyp}", IPXE.quoted(words))
     return f"#!ipxe\nkernel {url}/vmlinuz initrd=initrd.img {line}\ninitrd {url}/initrd.img\nboot\n"
 
 
-def pxelinux_menu(url: str, line: str) -> str:
+def pxelinux_menu(url: str, words: Sequence[Word]) -> str:
     """The menu for pxelinux, which takes kernel and initrd from its own server; IPAPPEND 2 adds BOOTIF."""
-    line = _line(url, "", line)
-    return (
-        f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img {line}\n  IPAPPEND 2\n"
-    )
+    line = _line("initrd=initrd.img", PXELINUX.quoted([*_live(url), *words]))
+    return f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND {line}\n  IPAPPEND 2\n"
 
 
-def _line(url: str, nic: str, line: str) -> str:
-    """The kernel's words. A BOOTIF in `line` stands: the last one counts."""
-    return " ".join(filter(None, [_root(url), KERNEL_WORDS, nic, line]))
+def _line(*parts: str) -> str:
+    """The kernel's words. A BOOTIF among the asked ones stands: the last one counts."""
+    return " ".join(filter(None, parts))
 
 
-def _root(url: str) -> str:
-    return f"root=live:{url}/root.squashfs"
+def _live(url: str) -> tuple[Word, ...]:
+    return Word("root", f"live:{url}/root.squashfs"), *cmdline.parse(KERNEL_WORDS)
