@@ -98,7 +98,7 @@ def _bls_fault(line: str) -> str:
 
 def _bls_warning(words: Sequence[Word]) -> str:
     if set(render(words)) - PLAIN - set(' "') or any('"' in word.plain for word in words):
-        return "systemd-boot hands this on as it is; Fedora's GRUB (blscfg) runs it as a script, and changes it"
+        return "systemd-boot hands this on as it is; Fedora's GRUB (blscfg) changes it: it runs as a script"
     return ""
 
 

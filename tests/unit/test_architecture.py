@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "autoinstall"
 PURE = [
+    "advice",
     "cmdline",
     "errors",
     "facts",

@@ -81,6 +81,9 @@ REFUSED = [
     ("ssh_pwauth=perhaps", "neither on"),
     ("storage_init rescue=maybe", "neither on"),
     ("autoinstall.on_failure=hold:3", "only reboot takes a delay"),
+    ("storage_init autoinstall.end dns=192.0.2.1", "dns: stands behind autoinstall.end"),
+    ("autoinstall.end autoinstall.storage-init", "autoinstall.storage-init: stands behind"),
+    ("storage_init autoinstall.end=1", "autoinstall.end: takes no value"),
 ]
 
 
@@ -96,6 +99,11 @@ def test_every_problem_of_a_line_is_listed() -> None:
     with pytest.raises(BadWords) as caught:
         asked("storage_inti ip=maybe autoinstall.x hostname=-")
     assert len(caught.value.reasons) == 4
+
+
+def test_behind_the_end_loaders_and_operators_may_add_what_installs_nothing() -> None:
+    assert asked("storage_init autoinstall.end BOOTIF=01-52-54-00-12-34-56 quiet foo=bar").action is Action.INSTALL
+    assert asked("storage_init autoinstall.end rescue").action is Action.RESCUE
 
 
 def test_words_of_others_are_none_of_our_business() -> None:
