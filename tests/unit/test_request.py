@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords
 from autoinstall.grammar import After, FailureAction, OnFailure
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.grammar_network import NicBy, NicSelector
-from autoinstall.parameters import PARAMETERS
-from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.request import Action, Request, on_failure_from, redacted
 from tests.unit.machines import HASH, asked
 
 
@@ -130,14 +127,3 @@ def test_a_secret_is_not_shown(name: str) -> None:
     shown = redacted((Word("quiet"), Word(name, HASH)))
     assert HASH not in shown
     assert "***" in shown
-
-
-EXAMPLES = [row.example for row in PARAMETERS] + [row.bad_example for row in PARAMETERS]
-
-
-@given(st.lists(st.sampled_from(EXAMPLES) | st.text(st.characters(min_codepoint=33, max_codepoint=126)), max_size=8))
-def test_any_line_is_a_request_or_is_refused_with_reasons(pieces: list[str]) -> None:
-    try:
-        request_from(parse(" ".join(pieces)))
-    except BadWords as error:
-        assert all(error.reasons)
