@@ -64,6 +64,11 @@ def comes_to_an_end(pieces: list[tuple[str, list[tuple[str, int, str]]]]) -> Non
         assert said.action
 
 
+def test_every_word_of_the_table_with_every_ending_is_asked_for_or_refused() -> None:
+    for text in TEXTS:
+        comes_to_an_end([(text, [])])
+
+
 @settings(max_examples=400)
 @given(LINES)
 def test_any_slip_on_a_line_is_asked_for_or_refused(pieces: list[tuple[str, list[tuple[str, int, str]]]]) -> None:
