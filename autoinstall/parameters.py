@@ -103,7 +103,7 @@ PARAMETERS = (
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
-    Parameter("autoinstall.end", "bare",
+    Parameter("autoinstall.end", "no value",
               "the end of the line; a word of ours behind it is refused, but for BOOTIF, which boot loaders add, and"
               " rescue",
               grammar.bare, "autoinstall.end", "autoinstall.end=1"),
