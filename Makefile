@@ -31,7 +31,7 @@ test: setup
 	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests
 
 test-all: setup
-	$(PYTEST) $(PARALLEL) tests
+	$(PYTEST) $(PARALLEL) -m 'exhaustive or not exhaustive' tests
 
 test-unit: setup
 	$(PYTEST) tests/unit

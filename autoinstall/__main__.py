@@ -15,6 +15,7 @@ VERBS = {
     "build": ("build an image and its ISO", "image.build"),
     "pxe": ("write an image for a PXE server", "image.pxe"),
     "facts": ("tell what this machine is, as JSON", "probe"),
+    "lint": ("tell what the installer would say of a kernel command line", "lint"),
     "plan": ("tell what an installation would do", "review"),
     "install": ("do what the kernel command line asks", "install"),
     "rescue": ("mount the volumes of the node on this machine, read-only", "rescue"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autoinstall.errors import BadWords
@@ -10,6 +11,11 @@ LIMIT_BYTES = 2048
 """COMMAND_LINE_SIZE on x86, its terminating NUL included; what is longer was cut before we saw it."""
 
 WHITE_SPACE = " \t\n\r\v\f"
+QUOTES = (
+    ("", "", ""), ("", '"', '"'), ('"', "", '"'), ('"', "", ""), ("", '"', ""), ('"', '"', ""), ("", "", '"'),
+    ('"', '"', '"'),
+)  # fmt: skip
+"""Where a word may have quotes that are no part of it: before it, before its value, behind it."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,13 @@ class Word:
     name: str
     value: str | None = None
 
+    @property
+    def plain(self) -> str:
+        """The word without the quotes that protect its blanks on a line."""
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
     def __str__(self) -> str:
-        text = self.name if self.value is None else f"{self.name}={self.value}"
-        return f'"{text}"' if any(c in WHITE_SPACE for c in text) else text
+        return next(spellings(self), self.plain)
 
 
 def parse(line: str) -> tuple[Word, ...]:
@@ -37,9 +47,18 @@ def parse(line: str) -> tuple[Word, ...]:
     return tuple(_word(text) for text in _split(line))
 
 
-def render(words: tuple[Word, ...]) -> str:
+def render(words: Sequence[Word]) -> str:
     """The line that parses to `words`."""
     return " ".join(str(word) for word in words)
+
+
+def spellings(word: Word) -> Iterator[str]:
+    """Every text that is this word to the kernel, the simplest first; none for a word that no line can hold."""
+    for first, inner, last in QUOTES:
+        value = "" if word.value is None else f"={inner}{word.value}"
+        text = f"{first}{word.name}{value}{last}"
+        if text.count('"') % 2 == 0 and _split(text) == [text] and _word(text) == word:
+            yield text
 
 
 def _problems(line: str) -> list[str]:
@@ -68,11 +87,13 @@ def _split(line: str) -> list[str]:
 
 
 def _word(text: str) -> Word:
-    if text.startswith('"'):
-        text = text[1:].removesuffix('"')
-    name, equals, value = text.partition("=")
-    if not equals:
-        return Word(name)
+    """As next_arg: `=` in the first place is part of the name, and one quote at the end goes, however many began."""
+    quoted = text.startswith('"')
+    text = text.removeprefix('"')
+    equals = text.find("=", 1)
+    if equals < 0:
+        return Word(text.removesuffix('"') if quoted else text)
+    value = text[equals + 1 :]
     if value.startswith('"'):
-        value = value[1:].removesuffix('"')
-    return Word(name, value)
+        value, quoted = value[1:], True
+    return Word(text[:equals], value.removesuffix('"') if quoted else value)

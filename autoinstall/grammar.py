@@ -65,6 +65,13 @@ def flag(value: str | None) -> bool:
     raise ValueError(f"{value!r} is neither on (1, yes, true, on) nor off (0, no, false, off)")
 
 
+def bare(value: str | None) -> bool:
+    """A word that takes no value."""
+    if value is not None:
+        raise ValueError("takes no value")
+    return True
+
+
 _HASHES = (
     r"\$y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}",
     r"\$6\$(rounds=[1-9][0-9]{3,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}",

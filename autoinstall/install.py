@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoinstall import cmdline
+from autoinstall import advice, cmdline
 from autoinstall.drawing import to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Stopped, ToolFailed
 from autoinstall.execute import execute
@@ -64,6 +64,7 @@ def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
 def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     words = cmdline.parse(line)
     _say(sinks, f"command line: {redacted(words)}")
+    _warn(sinks, host, advice.warnings(line, words))
     request = request_from(words)
     if request.action is not Action.INSTALL:
         _say(sinks, HOW_TO_INSTALL)
@@ -72,8 +73,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
     wait_for_asked(request, host, lambda text: _say(sinks, text))
     plan = make_plan(request, probe(host, image))
-    for warning in plan.warnings:
-        _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
+    _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
         return _already_installed(plan, host)
@@ -165,6 +165,11 @@ def _waiting(host: Host, percent: int) -> Event:
 def _say(sinks: Sequence[Sink], text: str) -> None:
     for sink in sinks:
         sink.say(text)
+
+
+def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
 
 
 def _tell(sinks: Sequence[Sink], event: Event) -> None:

@@ -146,6 +146,10 @@ PARAMETERS = (
     Parameter("disable_aes_ni", "flag",
               "nothing: the processor's AES is used where it has one",
               grammar.flag, "disable_aes_ni=yes", "disable_aes_ni=perhaps", warning=NO_EFFECT),
+    Parameter("autoinstall.end", "no value",
+              "the end of the line; a word of ours behind it is refused, but for BOOTIF, which boot loaders add, and"
+              " rescue",
+              grammar.bare, "autoinstall.end", "autoinstall.end=1"),
 )
 # fmt: on
 

@@ -193,6 +193,7 @@ class _Reader:
                 self._refuse_unknown(word)
         strict = self.values.get("autoinstall.strict", True)
         (self.problems if strict else self.warnings).extend(self._slips)
+        self.problems += _behind_the_end(words)
 
     def _take(self, row: Parameter, word: Word) -> None:
         try:
@@ -230,6 +231,18 @@ class _Reader:
             self.problems.append(f"{word.name}: there is no such word{_did_you_mean(name)}")
         elif near:
             self._slips.append(f"{word.name}: unknown, and one slip away from {near.name}; did you mean that?")
+
+
+MAY_FOLLOW_THE_END = ("autoinstall.end", "BOOTIF", "rescue")
+"""pxelinux and others add BOOTIF to any line, and an operator may add rescue to any line."""
+
+
+def _behind_the_end(words: Sequence[Word]) -> list[str]:
+    """What is wrong with the words behind autoinstall.end: a line was put together from more than one."""
+    ours = [(row.name, word.name) for word in words if (row := row_of(word.name))]
+    names = [name for name, _ in ours]
+    behind = ours[names.index("autoinstall.end") :] if "autoinstall.end" in names else []
+    return [f"{given}: stands behind autoinstall.end" for name, given in behind if name not in MAY_FOLLOW_THE_END]
 
 
 def _did_you_mean(name: str) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoinstall import cmdline
+from autoinstall.cmdline import Word
 from autoinstall.host import Host, Run
 from autoinstall.image.grub import iso_mark, marked
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, volume_label
-from autoinstall.image.words import checked_words, quoted_words
+from autoinstall.loaders import GRUB
 
 ACTION_WORDS = frozenset(
     ("storage_init", "ovirt_init", "firstboot", "ovirt_firstboot", "reinstall", "upgrade", "uninstall", "stateless")
 )
-LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30".split()
+LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30"
 ESP_SECTORS = 4096
 EPOCH_S = 1735689600
 """What every file of a medium is dated, and what its volume is named after where that is a time: 2025-01-01."""
@@ -34,20 +36,21 @@ class Medium:
 
 
 def render_menu(medium: Medium) -> str:
-    """The grub.cfg of the medium. Raises BadUsage for a line that no kernel could get whole.
+    """The grub.cfg of the medium. Raises BadWords for a line that no kernel could get whole.
 
     The default entry installs only if the baked-in line asks for it.
     """
-    words = checked_words(medium.line)
+    words = cmdline.parse(medium.line)
     asked = any(_name(word) in ACTION_WORDS for word in words)
-    live = [f"root=live:LABEL={volume_label(medium.manifest)}", *LIVE_WORDS, *medium.default_words]
-    install = [*live, *words] if asked else [*live, *words, "storage_init"]
+    root = f"root=live:LABEL={volume_label(medium.manifest)}"
+    live = cmdline.parse(" ".join([root, LIVE_WORDS, *medium.default_words]))
+    install = [*live, *words] if asked else [*live, *words, Word("storage_init")]
     plain = live if asked else [*live, *words]
     entries = _entry("Install", "install", install) + _entry("Start without installing", "live", plain)
     return (
         medium.template.replace("@DEFAULT@", "install" if asked else "live")
         .replace("@ENTRIES@\n", entries)
-        .replace("@LIVE@", quoted_words(live))
+        .replace("@LIVE@", GRUB.quoted(live))
     )
 
 
@@ -92,14 +95,14 @@ def _make_esp(scratch: Path, host: Host) -> Path:
     return esp
 
 
-def _entry(title: str, name: str, words: Sequence[str]) -> str:
+def _entry(title: str, name: str, words: Sequence[Word]) -> str:
     return (
         f'menuentry "{title}" --id {name} {{\n'
-        f"  linux /autoinstall/vmlinuz {quoted_words(words)}\n"
+        f"  linux /autoinstall/vmlinuz {GRUB.quoted(words)}\n"
         "  initrd /autoinstall/initrd.img\n"
         "}\n"
     )
 
 
-def _name(word: str) -> str:
-    return word.partition("=")[0].replace("-", "_").removeprefix("autoinstall.")
+def _name(word: Word) -> str:
+    return word.name.replace("-", "_").removeprefix("autoinstall.")

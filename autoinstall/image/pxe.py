@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoinstall import cmdline
+from autoinstall.cmdline import Word
 from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
-from autoinstall.image.words import checked_words, quoted_words
+from autoinstall.loaders import GRUB, IPXE, PXELINUX
 
-LIVE_WORDS = ("rd.live.image", "rd.shell=0", "panic=30")
+LIVE_WORDS = "rd.live.image rd.shell=0 panic=30"
 WORDS_NAME = "default-words"
 """Beside an image: the recipe's words for every boot of a medium, which a boot from the network has too."""
 NETWORK_LOADER, GRUB_MENU = "grubx64.efi", "grub.cfg"
@@ -33,21 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
-    words = checked_words(args.cmdline)
+    words = cmdline.parse(args.cmdline)
     try:
         parse_manifest((args.image / MANIFEST_NAME).read_bytes())
-        live = (_root(url), *LIVE_WORDS, *(args.image / WORDS_NAME).read_text().split())
+        live = _live(url, (args.image / WORDS_NAME).read_text())
+        texts = {
+            GRUB_MENU: grub_menu(live, words),
+            IPXE_SCRIPT: ipxe_script(url, live, words),
+            PXELINUX_MENU: pxelinux_menu(live, words),
+        }
         args.output.mkdir(parents=True, exist_ok=True)
         for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER):
             shutil.copyfile(args.image / name, args.output / name)
     except OSError as error:
         raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error
-    line = cmdline.render(cmdline.parse(args.cmdline))
-    for name, text in (
-        (GRUB_MENU, grub_menu(live, words)),
-        (IPXE_SCRIPT, ipxe_script(url, live, line)),
-        (PXELINUX_MENU, pxelinux_menu(live, line)),
-    ):
+    for name, text in texts.items():
         (args.output / name).parent.mkdir(exist_ok=True)
         (args.output / name).write_text(text)
     print(f"serve {args.output} at {url} and by TFTP; machines start with")
@@ -66,12 +67,12 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def grub_menu(live: Sequence[str], words: Sequence[str]) -> str:
+def grub_menu(live: Sequence[Word], words: Sequence[Word]) -> str:
     """The menu for GRUB, which takes kernel and initrd from where its own file came from.
 
     Where these cannot be fetched the firmware goes on to its next choice, as it does after iPXE: a node's own disk.
     """
-    line = _line([quoted_words(live)], "BOOTIF=$net_default_mac", quoted_words(words))
+    line = _line(GRUB.quoted(live), "BOOTIF=$net_default_mac", GRUB.quoted(words))
     return (
         "set timeout=1\nset fallback=1\n"
         f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
@@ -79,24 +80,23 @@ def grub_menu(live: Sequence[str], words: Sequence[str]) -> str:
     )
 
 
-def ipxe_script(url: str, live: Sequence[str], line: str) -> str:
+def ipxe_script(url: str, live: Sequence[Word], words: Sequence[Word]) -> str:
     """The script that boots a machine into the live system; BOOTIF is the NIC it came from."""
-    line = _line(live, "BOOTIF=01-${netX/mac:hexhyp}", line)
+    line = _line(IPXE.quoted(live), "BOOTIF=01-${netX/mac:hexhyp}", IPXE.quoted(words))
     return f"#!ipxe\nkernel {url}/vmlinuz initrd=initrd.img {line}\ninitrd {url}/initrd.img\nboot\n"
 
 
-def pxelinux_menu(live: Sequence[str], line: str) -> str:
+def pxelinux_menu(live: Sequence[Word], words: Sequence[Word]) -> str:
     """The menu for pxelinux, which takes kernel and initrd from its own server; IPAPPEND 2 adds BOOTIF."""
-    line = _line(live, "", line)
-    return (
-        f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND initrd=initrd.img {line}\n  IPAPPEND 2\n"
-    )
+    line = _line("initrd=initrd.img", PXELINUX.quoted([*live, *words]))
+    return f"DEFAULT autoinstall\nLABEL autoinstall\n  KERNEL vmlinuz\n  APPEND {line}\n  IPAPPEND 2\n"
 
 
-def _line(live: Sequence[str], nic: str, line: str) -> str:
-    """The kernel's words. A BOOTIF in `line` stands: the last one counts."""
-    return " ".join(filter(None, [*live, nic, line]))
+def _line(*parts: str) -> str:
+    """The kernel's words. A BOOTIF among the asked ones stands: the last one counts."""
+    return " ".join(filter(None, parts))
 
 
-def _root(url: str) -> str:
-    return f"root=live:{url}/root.squashfs"
+def _live(url: str, default_words: str) -> tuple[Word, ...]:
+    """What a boot of the live system needs, and what the recipe wants for it."""
+    return Word("root", f"live:{url}/root.squashfs"), *cmdline.parse(LIVE_WORDS), *cmdline.parse(default_words)

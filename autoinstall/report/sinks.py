@@ -209,11 +209,14 @@ def write_line(path: Path, line: str) -> None:
 @contextmanager
 def _sigterm_waits() -> Iterator[None]:
     """What its handler raises would leave the port open, and a port can be open only once: the end went untold."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append(True))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGTERM, before)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _printable(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,14 @@ settings.load_profile("any-host")
 
 class ACommandWasRun(AssertionError):
     """A unit test reached for the world outside."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever asks for the unit tests asks for seconds; the exhaustive ones run where -m speaks of them."""
+    if "exhaustive" not in config.getoption("markexpr"):
+        for item in items:
+            if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("exhaustive"):
+                item.add_marker(pytest.mark.skip("takes minutes: make test-all, or -m exhaustive"))
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "autoinstall"
 PURE = [
+    "advice",
     "cmdline",
     "errors",
     "facts",
@@ -21,8 +22,8 @@ PURE = [
     "grammar_network",
     "image/manifest",
     "image/recipe",
-    "image/words",
     "layout",
+    "loaders",
     "parameters",
     "plan",
     "request",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoinstall.cmdline import parse
 from autoinstall.errors import AskedWrongly, BuildFailed
 from autoinstall.image.grub import ISO_MARK, iso_mark, marked, patched_boot_sector, patched_core
 from autoinstall.image.iso import Medium, render_menu
@@ -122,7 +123,7 @@ def test_a_line_that_no_kernel_would_get_whole_is_refused(line: str, message: st
         node_menu(NODE_GRUB_CFG.read_text(), ("loglevel=6",)),
         _menu("storage_init=/dev/a;/dev/b adminpw=$6$s$h x&y <a> {b} (c) #d !e ~f [g] *h ?i `j` | k"),
         _menu(""),
-        grub_menu(["root=live:http://192.0.2.1/a{b}|c#d"], ["adminpw=$6$s$h", "a b"]),
+        grub_menu(parse("root=live:http://192.0.2.1/a{b}|c#d"), parse('adminpw=$6$s$h "a b"')),
     ],
     ids=["node", "medium", "live", "network"],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autoinstall.cmdline import LIMIT_BYTES, Word, parse, render
@@ -19,6 +21,9 @@ ROWS = [
     ('"a=b c" d', [Word("a", "b c"), Word("d")]),
     ('a=b" c"d', [Word("a", 'b" c"d')]),
     ("a.b-c=1", [Word("a.b-c", "1")]),
+    ("=a =b=c", [Word("=a"), Word("=b", "c")]),
+    ('"" a=""', [Word(""), Word("a", "")]),
+    ('"a="b""', [Word("a", 'b"')]),
 ]
 
 
@@ -58,6 +63,48 @@ WORDS = st.builds(Word, NAMES, VALUES | SPACED)
 @given(st.lists(WORDS, max_size=20))
 def test_parse_of_render_is_the_identity(words: list[Word]) -> None:
     assert parse(render(tuple(words))) == tuple(words)
+
+
+LINES = st.text('ab=" \t.', max_size=30)
+
+
+@given(LINES)
+def test_what_a_line_says_can_always_be_said_again(line: str) -> None:
+    assume(line.count('"') % 2 == 0)
+    words = parse(line)
+    assert parse(render(words)) == words
+
+
+@given(LINES)
+def test_any_line_splits_as_the_kernel_splits_it(line: str) -> None:
+    assume(line.count('"') % 2 == 0)
+    assert parse(line) == tuple(_kernel(line))
+
+
+def _kernel(line: str) -> Iterator[Word]:
+    """next_arg of lib/cmdline.c (Linux 6.12), index by index, over a buffer in which it writes NULs."""
+    rest = line.strip()
+    while rest:
+        quoted = in_quotes = rest[0] == '"'
+        buffer = [*(rest[1:] if quoted else rest), "\0"]
+        end = equals = 0
+        while buffer[end] != "\0" and (in_quotes or buffer[end] not in " \t"):
+            if buffer[end] == "=" and not equals:
+                equals = end
+            in_quotes ^= buffer[end] == '"'
+            end += 1
+        rest = "".join(buffer[end:-1]).strip()
+        buffer[end] = "\0"
+        start = equals + 1
+        if equals and buffer[start] == '"':
+            start += 1
+            if buffer[end - 1] == '"':
+                buffer[end - 1] = "\0"
+        if quoted and buffer[end - 1] == '"':
+            buffer[end - 1] = "\0"
+        text = "".join(buffer)
+        name = text[: equals or end].partition("\0")[0]
+        yield Word(name, text[start:].partition("\0")[0] if equals else None)
 
 
 @given(st.text(max_size=3000))

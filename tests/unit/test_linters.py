@@ -38,12 +38,12 @@ def files() -> list[Path]:
 
 
 def shell_files() -> list[Path]:
-    """Scripts by their first line, and what dracut sources by its name."""
+    """Scripts by their first line, and what is sourced by its name."""
     found = []
     for path in files():
         with path.open("rb") as file:
             first = file.readline(80)
-        if re.match(rb"#! ?/(usr/)?bin/(env )?(ba|da)?sh\b", first) or path.suffix == ".sh":
+        if re.match(rb"#! ?/(usr/)?bin/(env )?(ba|da)?sh\b", first) or path.suffix in (".sh", ".bash"):
             found.append(path)
     return found
 

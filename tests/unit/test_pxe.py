@@ -48,12 +48,12 @@ def test_the_directory_holds_the_image_and_what_machines_start_with(tmp_path: Pa
 
 
 def test_what_grub_would_eat_is_quoted_and_its_own_variables_are_not() -> None:
-    words = ["storage_init=/dev/a;/dev/b", "adminpw=$6$salt$hash", "autoinstall.id=a b"]
-    menu = pxe.grub_menu(["rd.live.image"], words)
+    words = parse('storage_init=/dev/a;/dev/b adminpw=$6$salt$hash autoinstall.id="a b"')
+    menu = pxe.grub_menu(parse("rd.live.image"), words)
     assert " BOOTIF=$net_default_mac 'storage_init=/dev/a;/dev/b' 'adminpw=$6$salt$hash' 'autoinstall.id=a b'" in menu
 
 
-@pytest.mark.parametrize("words", ["adminpw='x'", 'a="b'])
+@pytest.mark.parametrize("words", ["adminpw='x'", 'a="b', "a=${b}", 'a="b  c"'])
 def test_words_that_not_every_loader_hands_on_are_refused(tmp_path: Path, words: str) -> None:
     options = _options(_image(tmp_path), tmp_path / "out")
     options.cmdline = words

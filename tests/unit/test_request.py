@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords
 from autoinstall.grammar import After, FailureAction, OnFailure
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.grammar_network import NicBy, NicSelector
-from autoinstall.parameters import PARAMETERS
-from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.request import Action, Request, on_failure_from, redacted
 from tests.unit.machines import HASH, asked
 
 
@@ -97,6 +94,9 @@ REFUSED = [
     ("autoinstall.kargs=autoinstall.x=1", "autoinstall.kargs: autoinstall.x is the installer's to say"),
     ("autoinstall.kargs=admin-pw=x", "autoinstall.kargs: admin-pw is the installer's to say"),
     ("autoinstall.strict=no autoinstall.aftr=hold", "did you mean autoinstall.after"),
+    ("storage_init autoinstall.end dns=192.0.2.1", "dns: stands behind autoinstall.end"),
+    ("autoinstall.end autoinstall.storage-init", "autoinstall.storage-init: stands behind"),
+    ("storage_init autoinstall.end=1", "autoinstall.end: takes no value"),
 ]
 
 
@@ -112,6 +112,11 @@ def test_every_problem_of_a_line_is_listed() -> None:
     with pytest.raises(BadWords) as caught:
         asked("storage_inti ip=maybe autoinstall.x hostname=-")
     assert len(caught.value.reasons) == 4
+
+
+def test_behind_the_end_loaders_and_operators_may_add_what_installs_nothing() -> None:
+    assert asked("storage_init autoinstall.end BOOTIF=01-52-54-00-12-34-56 quiet foo=bar").action is Action.INSTALL
+    assert asked("storage_init autoinstall.end rescue").action is Action.RESCUE
 
 
 def test_words_of_others_are_none_of_our_business() -> None:
@@ -155,14 +160,3 @@ def test_a_secret_is_not_shown(name: str) -> None:
     assert HASH not in shown
     assert HASH not in redacted((Word("autoinstall.kargs", f"{name}={HASH}"),))
     assert "***" in shown
-
-
-EXAMPLES = [row.example for row in PARAMETERS] + [row.bad_example for row in PARAMETERS]
-
-
-@given(st.lists(st.sampled_from(EXAMPLES) | st.text(st.characters(min_codepoint=33, max_codepoint=126)), max_size=8))
-def test_any_line_is_a_request_or_is_refused_with_reasons(pieces: list[str]) -> None:
-    try:
-        request_from(parse(" ".join(pieces)))
-    except BadWords as error:
-        assert all(error.reasons)
