@@ -103,6 +103,10 @@ PARAMETERS = (
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
+    Parameter("autoinstall.plan", "sha256:HEX",
+              "install only if the plan made here has this digest, which `autoinstall plan` tells",
+              grammar.plan_digest, "autoinstall.plan=sha256:" + "5a" * 32, "autoinstall.plan=5a5a",
+              twice=Twice.SAME_ONLY),
 )
 # fmt: on
 
@@ -118,7 +122,7 @@ NOT_YET = frozenset(
     autoinstall.wipe autoinstall.id autoinstall.installed autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
     autoinstall.strict autoinstall.kargs
-    autoinstall.app_disks autoinstall.plan autoinstall.syslog_protocol autoinstall.force
+    autoinstall.app_disks autoinstall.syslog_protocol autoinstall.force
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -18,7 +16,7 @@ from autoinstall.layout import Layout, Space, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
-from autoinstall.sizes import MIB, mib_up
+from autoinstall.sizes import GIB, MIB, align_up, mib_up
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
@@ -83,6 +81,7 @@ class Plan:
 def make_plan(request: Request, facts: Facts) -> Plan:
     """Decide. Pure: the same request and facts make the same plan.
 
+    Linux counts some memory less than there is, and not the same at each boot: Swap goes by whole GiB, rounded up.
     Raises Refused (nothing was written) where the machine cannot become what was asked.
     """
     if request.action is not Action.INSTALL or request.disk is None:
@@ -99,7 +98,8 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_a_path(target, facts)
     _refuse_a_member(target, facts)
     _refuse_shared_address(request, facts)
-    space = Space(target.size_bytes, target.sector_bytes, facts.memory_bytes, request.sizes)
+    memory_bytes = align_up(facts.memory_bytes, GIB)
+    space = Space(target.size_bytes, target.sector_bytes, memory_bytes, request.sizes)
     layout = place(install_id(target, facts), space)
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
@@ -132,11 +132,6 @@ def to_json(plan: Plan) -> dict[str, Any]:
     public: dict[str, Any] = to_plain(replace(plan, files=tuple(without_secrets(file) for file in plan.files)))
     public["image"] = {"image_id": plan.image.manifest.image_id, "version": plan.image.manifest.version}
     return public
-
-
-def digest(plan: Plan) -> str:
-    """SHA-256 of the plan's canonical JSON."""
-    return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
 
 
 def _decide(request: Request, target: Disk) -> Decision:

@@ -55,6 +55,7 @@ class Request:
     after: grammar.After = grammar.After.REBOOT
     on_failure: grammar.OnFailure = grammar.HOLD
     dry_run: bool = False
+    plan_digest: str | None = None
     kept_words: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -85,6 +86,7 @@ def request_from(words: Sequence[Word]) -> Request:
         after=get("autoinstall.after", grammar.After.REBOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
         dry_run=get("autoinstall.dry_run", False),
+        plan_digest=get("autoinstall.plan"),
         kept_words=tuple(dict.fromkeys(str(word) for word in words if is_kept(word.name))),
         warnings=tuple(reader.warnings),
     )

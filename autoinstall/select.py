@@ -34,13 +34,13 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
 
 
 def fitting_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic | None:
-    """The first NIC that fits; of wireless ones none is taken for having a link."""
+    """The NIC that fits, of several the first by name; of wireless ones none is taken for having a link."""
     fits: Callable[[Nic], bool] = {
         NicBy.LINK: lambda nic: nic.carrier and nic.wired,
         NicBy.NAME: lambda nic: nic.name == selector.value,
         NicBy.MAC: lambda nic: nic.mac == selector.value,
     }[selector.by]
-    return next((nic for nic in nics if fits(nic)), None)
+    return min((nic for nic in nics if fits(nic)), key=lambda nic: nic.name, default=None)
 
 
 def why_not(disk: Disk, selector: DiskSelector) -> str:

@@ -24,6 +24,7 @@ PURE = [
     "image/words",
     "layout",
     "parameters",
+    "pin",
     "plan",
     "request",
     "select",

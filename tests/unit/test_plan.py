@@ -12,7 +12,8 @@ from autoinstall.drawing import to_text
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature
 from autoinstall.image.manifest import ImageFile
-from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
+from autoinstall.pin import digest
+from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.sizes import GIB, MIB
 from tests.unit.machines import HASH, MACHINE, MANIFEST, NIC, SR0, VDA, VDB, asked
 
