@@ -17,6 +17,7 @@ from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
+from autoinstall.stacks import MD_MEMBER, refuse_stacks
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
@@ -33,7 +34,6 @@ takes an LVM apart and 108 are left. The rest is for larger kernels, and for an 
 ENOUGH_MEMORY_BYTES = 384 * MIB
 """Of which Linux has those, under either firmware."""
 
-MD_MEMBER = "linux_raid_member"
 STACK_KINDS = frozenset({"LVM2_member", MD_MEMBER, "crypto_LUKS", "mpath_member"})
 
 
@@ -96,7 +96,8 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_unfit(target, facts)
     _refuse_little_memory(decision, facts)
     _refuse_a_path(target, facts)
-    _refuse_a_member(target, facts)
+    if decision is Decision.INSTALL:
+        refuse_stacks(request, target, facts)
     _refuse_shared_address(request, facts)
     memory_bytes = align_up(facts.memory_bytes, GIB)
     space = Space(target.size_bytes, target.sector_bytes, memory_bytes, request.sizes)
@@ -182,18 +183,6 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
             hint="this version knows no multipath: leave one path connected, or name another disk",
-        )
-
-
-def _refuse_a_member(target: Disk, facts: Facts) -> None:
-    """An array that has members on other disks too is not taken apart: they were not named."""
-    arrays = {mark.uuid for mark in target.signatures if mark.kind == MD_MEMBER and mark.uuid}
-    others = [disk for disk in facts.disks if disk.path != target.path]
-    shared = [disk.path for disk in others for mark in disk.signatures if mark.uuid in arrays]
-    if shared:
-        raise Refused(
-            f"{target.path} is a member of an MD array, and so is {' and '.join(shared)}",
-            hint="stop the array and clear its members, or name another disk",
         )
 
 

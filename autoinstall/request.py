@@ -42,6 +42,7 @@ class Request:
     action: Action
     disk: DiskSelector | None = None
     sizes: tuple[VolumeSize, ...] = ()
+    wipe_fakeraid: bool = False
     disk_timeout_s: int = 60
     boot_interface: NicSelector | None = None
     carrier_timeout_s: int = 60
@@ -73,6 +74,7 @@ def request_from(words: Sequence[Word]) -> Request:
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
         sizes=get("storage_vol", ()),
+        wipe_fakeraid=get("wipe_fakeraid", False),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),
         boot_interface=get("BOOTIF") or (NicSelector(NicBy.NAME, address.nic) if address.nic else None),
         carrier_timeout_s=get("autoinstall.carrier_timeout", 60),

@@ -31,6 +31,7 @@ PURE = [
     "settings",
     "sizes",
     "slots",
+    "stacks",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
 DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
