@@ -56,7 +56,7 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
         (disk.kind not in FIXED_DISK_KINDS, f"it is not a disk but a {disk.kind} device"),
         (disk.size_bytes == 0, "it has no size"),
         (disk.read_only, "it is read-only"),
-        (disk.removable and not selector.explicit, "it is removable, and not named"),
+        (disk.removable and not selector.asks_for_removable, "it is removable, and not named"),
     )
     return next((reason for holds, reason in clauses if holds), "")
 
