@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoinstall.plan import Decision, Plan, digest
+from autoinstall.pin import digest
+from autoinstall.plan import Decision, Plan
 from autoinstall.select import describe
 from autoinstall.sizes import for_people
 

@@ -19,19 +19,37 @@ class Firmware(Enum):
     UEFI = "uefi"
 
 
+UNREADABLE = "[unknown]"
+"""How LVM calls a volume group that must be there, and whose metadata cannot be read."""
+
+
+@dataclass(frozen=True)
+class VolumeGroup:
+    """A volume group of LVM. `name` may be UNREADABLE."""
+
+    name: str
+    uuid: str = ""
+    tags: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Signature:
-    """One thing that is on a disk: a partition table, a filesystem, a member of a stack."""
+    """One thing that is on a disk: a partition table, a filesystem, a member of a stack.
+
+    `group` is the volume group that a physical volume belongs to; None where it belongs to none.
+    """
 
     device: str
     kind: str
     label: str = ""
     uuid: str = ""
     size_bytes: int = 0
+    group: VolumeGroup | None = None
 
     def __str__(self) -> str:
         label = f" {self.label!r}" if self.label else ""
-        return f"{self.device}: {self.kind}{label}, {for_people(self.size_bytes)}"
+        group = f", of VG {self.group.name}" if self.group else ""
+        return f"{self.device}: {self.kind}{label}, {for_people(self.size_bytes)}{group}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,10 @@ class NodeMark:
 
 @dataclass(frozen=True)
 class Disk:
-    """One block device that is not a partition. `links` are its other names under /dev/disk."""
+    """One block device that is not a partition. `links` are its other names under /dev/disk.
+
+    `multipath` is the multipath device that it is a path of; empty where it is of none.
+    """
 
     path: str
     kind: str
@@ -65,6 +86,7 @@ class Disk:
     read_only: bool = False
     removable: bool = False
     live_medium: bool = False
+    multipath: str = ""
     links: tuple[str, ...] = ()
     in_use: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()

@@ -188,6 +188,13 @@ def byte_count(value: str | None) -> int | None:
     return int(value) if value else None
 
 
+def plan_digest(value: str | None) -> str:
+    """The digest of a plan (pin.digest), in small letters."""
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", (value or "").lower()):
+        raise ValueError(f"{value or ''!r} is not sha256: and 64 hexadecimal digits")
+    return (value or "").lower()
+
+
 def _one_of(value: str | None, known: list[str]) -> str:
     if value not in known:
         raise ValueError(f"{value or ''!r} is none of {', '.join(known)}")

@@ -91,6 +91,11 @@ class DiskSelector:
         """Whether it names one particular disk, so that foreign data on it may be wiped."""
         return self.by in EXPLICIT
 
+    @property
+    def asks_for_removable(self) -> bool:
+        """Whether a removable disk may be meant: one particular disk, or a clause that looks at that."""
+        return self.explicit or any(clause.key is Key.REMOVABLE for clause in self.clauses)
+
     def __str__(self) -> str:
         if self.bus:
             return f"{self.bus.value}:{self.value}" if self.value else self.bus.value

@@ -16,7 +16,8 @@ from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
-from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
+from autoinstall.pin import digest, refuse_another
+from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
@@ -77,6 +78,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
         return _already_installed(plan, host)
+    refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)

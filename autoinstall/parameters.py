@@ -73,6 +73,9 @@ PARAMETERS = (
               "how much of the memory is added to the default size of Swap",
               grammar.factor, "mem_overcommit=1.5", "mem_overcommit=lots", default="0.5",
               aliases=("ovirt_overcommit",)),
+    Parameter("wipe_fakeraid", "flag",
+              "the mark of a BIOS RAID on the named disk may be erased",
+              grammar.flag, "wipe_fakeraid", "wipe_fakeraid=all", default="no"),
     Parameter("autoinstall.disk_timeout", "SECONDS",
               "how long a named disk is waited for",
               grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
@@ -150,12 +153,16 @@ PARAMETERS = (
               "the end of the line; a word of ours behind it is refused, but for BOOTIF, which boot loaders add, and"
               " rescue",
               grammar.bare, "autoinstall.end", "autoinstall.end=1"),
+    Parameter("autoinstall.plan", "sha256:HEX",
+              "install only if the plan made here has this digest, which `autoinstall plan` tells",
+              grammar.plan_digest, "autoinstall.plan=sha256:" + "5a" * 32, "autoinstall.plan=5a5a",
+              twice=Twice.SAME_ONLY),
 )
 # fmt: on
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot uninstall stateless install wipe_fakeraid node.break node.log_level
+    upgrade local_boot uninstall stateless install node.break node.log_level
     swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
     management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
     netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key
@@ -163,7 +170,7 @@ NOT_YET = frozenset(
     ovirt_local_boot ovirt_standalone ovirt_stateless ovirt_swap_encrypt
     autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
-    autoinstall.app_disks autoinstall.plan autoinstall.syslog_protocol autoinstall.force
+    autoinstall.app_disks autoinstall.syslog_protocol autoinstall.force
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,7 +18,8 @@ from autoinstall.layout import MEM_OVERCOMMIT, Layout, Space, id_mark, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
-from autoinstall.sizes import MIB, mib_up
+from autoinstall.sizes import GIB, MIB, align_up, mib_up
+from autoinstall.stacks import MD_MEMBER, refuse_stacks
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
@@ -37,7 +36,6 @@ takes an LVM apart and 108 are left. The rest is for larger kernels, and for an 
 ENOUGH_MEMORY_BYTES = 384 * MIB
 """Of which Linux has those, under either firmware."""
 
-MD_MEMBER = "linux_raid_member"
 STACK_KINDS = frozenset({"LVM2_member", MD_MEMBER, "crypto_LUKS", "mpath_member"})
 
 
@@ -87,6 +85,7 @@ class Plan:
 def make_plan(request: Request, facts: Facts) -> Plan:
     """Decide. Pure: the same request and facts make the same plan.
 
+    Linux counts some memory less than there is, and not the same at each boot: Swap goes by whole GiB, rounded up.
     Raises Refused (nothing was written) where the machine cannot become what was asked.
     """
     if request.action is not Action.INSTALL or request.disk is None:
@@ -101,7 +100,8 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_unfit(target, facts)
     _refuse_little_memory(decision, facts)
     _refuse_a_path(target, facts)
-    _refuse_a_member(target, facts)
+    if decision is Decision.INSTALL:
+        refuse_stacks(request, target, facts)
     _refuse_shared_address(request, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
@@ -142,17 +142,13 @@ def to_json(plan: Plan) -> dict[str, Any]:
     return public
 
 
-def digest(plan: Plan) -> str:
-    """SHA-256 of the plan's canonical JSON."""
-    return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
-
-
 def _space(request: Request, target: Disk, facts: Facts) -> Space:
+    """Of the memory whole GiB count: what firmware and kernel keep of it differs from boot to boot."""
     asked = request.mem_overcommit
     return Space(
         target.size_bytes,
         target.sector_bytes,
-        facts.memory_bytes,
+        align_up(facts.memory_bytes, GIB),
         request.sizes,
         mem_overcommit=MEM_OVERCOMMIT if asked is None else asked,
         id_text=request.id_text,
@@ -245,18 +241,6 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
             hint="this version knows no multipath: leave one path connected, or name another disk",
-        )
-
-
-def _refuse_a_member(target: Disk, facts: Facts) -> None:
-    """An array that has members on other disks too is not taken apart: they were not named."""
-    arrays = {mark.uuid for mark in target.signatures if mark.kind == MD_MEMBER and mark.uuid}
-    others = [disk for disk in facts.disks if disk.path != target.path]
-    shared = [disk.path for disk in others for mark in disk.signatures if mark.uuid in arrays]
-    if shared:
-        raise Refused(
-            f"{target.path} is a member of an MD array, and so is {' and '.join(shared)}",
-            hint="stop the array and clear its members, or name another disk",
         )
 
 

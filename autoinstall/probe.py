@@ -15,7 +15,17 @@ from typing import Any
 from autoinstall import block, gpt
 from autoinstall.codec import to_plain
 from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, TookTooLong, ToolMissing
-from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
+from autoinstall.facts import (
+    UNREADABLE,
+    Disk,
+    Facts,
+    Firmware,
+    LiveImage,
+    Nic,
+    NodeMark,
+    Signature,
+    VolumeGroup,
+)
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
@@ -35,6 +45,12 @@ VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "
 
 UDEV_BUSES = {"ata": Bus.ATA, "scsi": Bus.SCSI, "usb": Bus.USB, "cciss": Bus.CCISS, "nvme": Bus.NVME,
               "mmc": Bus.MMC}  # fmt: skip
+LVM_MEMBER = "LVM2_member"
+LVM_CONFIG = 'devices{use_devicesfile=0 hints="none" scan_lvs=0} backup{backup=0 archive=0}'
+"""LVM looks at every disk, and leaves no file behind."""
+LVM_BROKEN = 5
+"""LVM's exit status where something of what it reports could not be read; the rest is reported all the same."""
+
 SUBSYSTEM_BUSES = {"virtio": Bus.VIRTIO, "nvme": Bus.NVME, "nvme-subsystem": Bus.NVME, "mmc": Bus.MMC}
 
 
@@ -148,7 +164,7 @@ def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
     devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
     with_nodes = [device for device in devices if device.device_node]  # the paths of an NVMe disk have none
     found = [_disk(device, uses) for device in sorted(with_nodes, key=lambda device: str(device.sys_name))]
-    return tuple(_examined(host, disk) for disk in found) if examine else tuple(found)
+    return with_groups(host, [_examined(host, disk) for disk in found]) if examine else tuple(found)
 
 
 def _pyudev() -> Any:
@@ -167,7 +183,7 @@ def _disk(device: Any, uses: _Uses) -> Disk:
     told = device.properties
     return Disk(
         path=path,
-        kind=_kind(str(device.sys_name)),
+        kind="multipath" if _is_multipath(sys_path) else _kind(str(device.sys_name)),
         size_bytes=_number(sys_path / "size") * 512,
         sector_bytes=_number(sys_path / "queue/logical_block_size"),
         bus=bus_of(told.get("ID_BUS") or "", [str(above.subsystem) for above in device.ancestors]),
@@ -179,6 +195,7 @@ def _disk(device: Any, uses: _Uses) -> Disk:
         read_only=_text(sys_path / "ro") == "1",
         removable=_text(sys_path / "removable") == "1",
         live_medium=uses.is_live_medium(path),
+        multipath=multipath_of(sys_path),
         links=tuple(sorted(str(link) for link in device.device_links)),
         in_use=tuple(uses.of(sys_path)),
         examined=False,
@@ -243,6 +260,38 @@ def _signatures(host: Host, path: str, sys_path: Path) -> tuple[Signature, ...]:
     return tuple(found)
 
 
+def with_groups(host: Host, found: Sequence[Disk]) -> tuple[Disk, ...]:
+    """The disks, with the volume group of each physical volume on them; LVM is asked only where there is one."""
+    if not any(mark.kind == LVM_MEMBER for disk in found for mark in disk.signatures):
+        return tuple(found)
+    groups = volume_groups(host)
+    unreadable = VolumeGroup(UNREADABLE)
+
+    def grouped(mark: Signature) -> Signature:
+        return replace(mark, group=groups.get(mark.uuid, unreadable)) if mark.kind == LVM_MEMBER else mark
+
+    return tuple(replace(disk, signatures=tuple(map(grouped, disk.signatures))) for disk in found)
+
+
+def volume_groups(host: Host) -> dict[str, VolumeGroup | None]:
+    """UUID of each physical volume on this machine -> its volume group, None where it is of none.
+
+    Nothing is activated, locked or written. One that LVM cannot read is missing, or its group is UNREADABLE.
+    """
+    fields = "pv_uuid,vg_name,vg_uuid,vg_tags"
+    told = host.run(
+        "lvm", "pvs", "--readonly", "--reportformat", "json", "--config", LVM_CONFIG, "-o", fields,
+        doing="reading the volume groups", how=Run(accept=(0, LVM_BROKEN)),
+    )  # fmt: skip
+    rows = [row for report in json.loads(told.stdout or "{}").get("report", []) for row in report.get("pv", [])]
+    return {row["pv_uuid"]: _volume_group(row) for row in rows}
+
+
+def _volume_group(row: dict[str, str]) -> VolumeGroup | None:
+    tags = tuple(tag for tag in row["vg_tags"].split(",") if tag)
+    return VolumeGroup(row["vg_name"], row["vg_uuid"], tags) if row["vg_name"] else None
+
+
 def node_table(disk: Disk) -> tuple[NodeMark, Sequence[gpt.Entry]] | None:
     """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
 
@@ -285,18 +334,28 @@ class _Uses:
 
     def of(self, sys_path: Path) -> Iterable[str]:
         """One sentence for each use of a disk, of its partitions, and of what is stacked on them."""
-        for part in [sys_path, *(entry.parent for entry in sys_path.glob("*/partition"))]:
-            for name in (f"/dev/{user}" for user in _with_holders(part)):
-                yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
-                if name in self._swaps:
-                    yield f"{name} is swap"
+        for name in (f"/dev/{user}" for user in with_users(sys_path)):
+            yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
+            if name in self._swaps:
+                yield f"{name} is swap"
 
 
-def _with_holders(part: Path) -> Iterable[str]:
-    """The kernel names of a device and of all that is stacked on it."""
-    yield part.name
-    for holder in sorted((part / "holders").glob("*")):
-        yield from _with_holders(holder.resolve())
+def with_users(sys_path: Path) -> Iterable[str]:
+    """The kernel names of a device, of its partitions, and of all that is stacked on them, partitions of it too."""
+    yield sys_path.name
+    holders = [holder.resolve() for holder in sorted((sys_path / "holders").glob("*"))]
+    for above in [*holders, *sorted(entry.parent for entry in sys_path.glob("*/partition"))]:
+        yield from with_users(above)
+
+
+def multipath_of(sys_path: Path) -> str:
+    """The multipath device that a disk is a path of; empty where it is of none."""
+    maps = [holder.resolve() for holder in (sys_path / "holders").glob("*") if _is_multipath(holder)]
+    return f"/dev/mapper/{_text(maps[0] / 'dm/name')}" if maps else ""
+
+
+def _is_multipath(sys_path: Path) -> bool:
+    return _text(sys_path / "dm/uuid").startswith("mpath-")
 
 
 def _mounted_devices() -> Sequence[tuple[str, str]]:

@@ -50,6 +50,7 @@ class Request:
     id_text: str | None = None
     sizes: tuple[VolumeSize, ...] = ()
     mem_overcommit: float | None = None
+    wipe_fakeraid: bool = False
     disk_timeout_s: int = 60
     boot_interface: NicSelector | None = None
     carrier_timeout_s: int = 60
@@ -65,6 +66,7 @@ class Request:
     installed: grammar.Installed = grammar.Installed.BOOT
     on_failure: grammar.OnFailure = grammar.HOLD
     dry_run: bool = False
+    plan_digest: str | None = None
     kept_words: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -89,6 +91,7 @@ def request_from(words: Sequence[Word]) -> Request:
         id_text=get("autoinstall.id"),
         sizes=get("storage_vol", ()),
         mem_overcommit=get("mem_overcommit"),
+        wipe_fakeraid=get("wipe_fakeraid", False),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),
         boot_interface=get("BOOTIF") or (NicSelector(NicBy.NAME, address.nic) if address.nic else None),
         carrier_timeout_s=get("autoinstall.carrier_timeout", 60),
@@ -104,6 +107,7 @@ def request_from(words: Sequence[Word]) -> Request:
         installed=get("autoinstall.installed", grammar.Installed.BOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
         dry_run=get("autoinstall.dry_run", False),
+        plan_digest=get("autoinstall.plan"),
         kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
         warnings=tuple(reader.warnings),
     )

@@ -34,13 +34,13 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
 
 
 def fitting_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic | None:
-    """The first NIC that fits; of wireless ones none is taken for having a link."""
+    """The NIC that fits, of several the first by name; of wireless ones none is taken for having a link."""
     fits: Callable[[Nic], bool] = {
         NicBy.LINK: lambda nic: nic.carrier and nic.wired,
         NicBy.NAME: lambda nic: nic.name == selector.value,
         NicBy.MAC: lambda nic: nic.mac == selector.value,
     }[selector.by]
-    return next((nic for nic in nics if fits(nic)), None)
+    return min((nic for nic in nics if fits(nic)), key=lambda nic: nic.name, default=None)
 
 
 def why_not(disk: Disk, selector: DiskSelector) -> str:
@@ -52,10 +52,11 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
     """Why a disk can never be a target, however named; empty where it can."""
     clauses: Sequence[tuple[bool, str]] = (
         (disk.live_medium, "it is the medium this system runs from"),
+        (bool(disk.multipath), f"it is a path of {disk.multipath}"),
         (disk.kind not in FIXED_DISK_KINDS, f"it is not a disk but a {disk.kind} device"),
         (disk.size_bytes == 0, "it has no size"),
         (disk.read_only, "it is read-only"),
-        (disk.removable and not selector.explicit, "it is removable, and not named"),
+        (disk.removable and not selector.asks_for_removable, "it is removable, and not named"),
     )
     return next((reason for holds, reason in clauses if holds), "")
 

@@ -12,7 +12,8 @@ from autoinstall import __version__, block, probe
 from autoinstall.host import Host
 from autoinstall.layout import Layout
 from autoinstall.mounts import mounted, write_file
-from autoinstall.plan import Plan, digest, to_json
+from autoinstall.pin import digest
+from autoinstall.plan import Plan, to_json
 from autoinstall.report.sinks import Memory
 from autoinstall.settings import ADMIN, ROOT, NodeFile, machine_id
 

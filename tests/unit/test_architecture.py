@@ -25,12 +25,14 @@ PURE = [
     "layout",
     "loaders",
     "parameters",
+    "pin",
     "plan",
     "request",
     "select",
     "settings",
     "sizes",
     "slots",
+    "stacks",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
 DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from autoinstall.drawing import WIDTH_CELLS, draw, to_text
 from autoinstall.facts import NodeMark, Signature
-from autoinstall.plan import digest, make_plan
+from autoinstall.pin import digest
+from autoinstall.plan import make_plan
 from autoinstall.sizes import GIB, MIB
 from tests.unit.machines import MACHINE, VDA, asked
 

@@ -61,9 +61,7 @@ def test_3_two_actions_are_refused(one: str, other: str) -> None:
     assert f"{other}: this version of autoinstall cannot do that yet" in _refusal(BadWords, f"{one} {other}", VDA)
 
 
-@pytest.mark.parametrize(
-    "word", ["uninstall=0", "upgrade=0", "ovirt_local_boot=no", "install=0", "disable_kdump=0", "wipe-fakeraid"]
-)
+@pytest.mark.parametrize("word", ["uninstall=0", "upgrade=0", "ovirt_local_boot=no", "install=0", "disable_kdump=0"])
 def test_4_a_no_never_does_what_it_denies(word: str) -> None:
     assert _refusal(BadWords, f"storage_init {word}", VDA) == f"{word.partition('=')[0]}: {CANNOT_YET}"
 

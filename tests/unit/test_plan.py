@@ -10,9 +10,10 @@ import pytest
 
 from autoinstall.drawing import to_text
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature
+from autoinstall.facts import Disk, Facts, Firmware, NodeMark, Signature, VolumeGroup
 from autoinstall.image.manifest import ImageFile
-from autoinstall.plan import Decision, Plan, digest, make_plan, to_json
+from autoinstall.pin import digest
+from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.sizes import GIB, MIB
 from tests.unit.machines import HASH, MACHINE, MANIFEST, NIC, SR0, VDA, VDB, asked
 
@@ -167,6 +168,39 @@ def test_no_secret_is_in_any_telling_of_the_plan() -> None:
     assert any(HASH in file.text for file in plan.files)
     for telling in (to_text(plan), json.dumps(to_json(plan)), *(slot.kernel_arguments for slot in plan.slots)):
         assert HASH not in telling
+
+
+DDF = Signature("/dev/vda", "ddf_raid_member", uuid="set-1")
+GROUP = VolumeGroup("HostVG", "vg-host")
+
+
+@pytest.mark.parametrize(
+    ("mark", "elsewhere"),
+    [
+        (DDF, replace(DDF, uuid="set-2")),
+        (DDF, replace(DDF, kind="isw_raid_member")),
+        (Signature("/dev/vda", "LVM2_member", group=GROUP), Signature("/dev/vdb", "LVM2_member")),
+        (Signature("/dev/vda", "linux_raid_member"), Signature("/dev/vdb", "linux_raid_member")),
+    ],
+)
+def test_members_that_have_nothing_to_do_with_each_other_are_no_hindrance(
+    mark: Signature, elsewhere: Signature
+) -> None:
+    disks = replace(VDA, signatures=(mark,)), replace(VDB, signatures=(elsewhere,))
+    assert _plan("storage_init=/dev/vda wipe_fakeraid", *disks).lost == (mark,)
+
+
+def test_a_member_of_a_set_without_an_id_may_be_of_any() -> None:
+    disks = replace(VDA, signatures=(DDF,)), replace(VDB, signatures=(replace(DDF, uuid=""),))
+    with pytest.raises(Refused, match="so is /dev/vdb, which was not named"):
+        _plan("storage_init=/dev/vda wipe_fakeraid", *disks)
+
+
+def test_a_finished_node_whose_group_was_extended_still_boots() -> None:
+    member = Signature("/dev/vda7", "LVM2_member", group=GROUP)
+    node = replace(VDA, node=NodeMark(UUID(int=1), finished=True), signatures=(member,))
+    plan = _plan("storage_init=/dev/vda", node, replace(VDB, signatures=(replace(member, device="/dev/vdb"),)))
+    assert plan.decision is Decision.ALREADY_INSTALLED
 
 
 def test_a_stack_is_seen() -> None:

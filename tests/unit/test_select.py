@@ -8,10 +8,57 @@ import pytest
 
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Nic
-from autoinstall.grammar_disks import disk
+from autoinstall.grammar_disks import Bus, disk
 from autoinstall.grammar_network import boot_interface
-from autoinstall.select import select_disk, select_nic, selector_for
+from autoinstall.select import describe, select_disk, select_nic, selector_for
 from tests.unit.machines import NIC, SR0, VDA, VDB
+
+ROWS_OF = (
+    SR0,
+    replace(VDA, links=("/dev/disk/by-id/virtio-TARGET0", "/dev/disk/by-path/pci-1")),
+    Disk("/dev/sda", "disk", 4 << 40, 512, Bus.ATA, "WD-1", wwn="0x5", model="WDC", rotational=True),
+    Disk("/dev/sdb", "disk", 1 << 33, 512, Bus.USB, "STICK", removable=True),
+    Disk("/dev/sdc", "disk", 1 << 33, 512, Bus.SCSI, "LUN", multipath="/dev/mapper/mpatha"),
+    Disk("/dev/sdd", "disk", 0, 512, Bus.USB),
+    Disk("/dev/sde", "disk", 1 << 33, 512, Bus.SCSI, "WORM", read_only=True),
+)
+"""A machine with one disk of each kind of reason. Those that can never be a target have theirs whatever is asked."""
+NEVER = {
+    "/dev/sr0": "it is the medium this system runs from",
+    "/dev/sdc": "it is a path of /dev/mapper/mpatha",
+    "/dev/sdd": "it has no size",
+    "/dev/sde": "it is read-only",
+}
+STICK_TOO = "it is removable, and not named"
+
+
+@pytest.mark.parametrize(
+    ("word", "vda", "sda", "sdb"),
+    [
+        ("", "fits", "fits", STICK_TOO),
+        ("/dev/nvme0n1", "it is not /dev/nvme0n1", "it is not /dev/nvme0n1", "it is not /dev/nvme0n1"),
+        ("/dev/[vs]da", "fits", "fits", STICK_TOO),
+        ("/dev/nvme*", "no name of it fits /dev/nvme*", "no name of it fits /dev/nvme*", STICK_TOO),
+        ("nvme", "it is on virtio, not on nvme", "it is on ata, not on nvme", STICK_TOO),
+        ("usb:X", "it is on virtio, not on usb", "it is on ata, not on usb", "its serial is STICK, not X"),
+        ("serial:X", "its serial is TARGET0, not X", "its serial is WD-1, not X", "its serial is STICK, not X"),
+        ("wwn:0x6", "its WWN is unknown, not 0x6", "its WWN is 0x5, not 0x6", "its WWN is unknown, not 0x6"),
+        ("id:x", *["it is not /dev/disk/by-id/x"] * 3),
+        ("path:x", *["it is not /dev/disk/by-path/x"] * 3),
+        ("match:size=9T..", "size=9T.. does not hold", "size=9T.. does not hold", STICK_TOO),
+        ("match:rotational=no+model=W*", "model=W* does not hold", "rotational=no does not hold", STICK_TOO),
+        ("match:removable=yes+size>1T", "removable=yes does not hold", "removable=yes does not hold",
+         "size>1T does not hold"),
+    ],
+)  # fmt: skip
+def test_each_form_of_a_word_is_explained_with_one_line_for_each_disk(
+    word: str, vda: str, sda: str, sdb: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        select_disk(disk(word), ROWS_OF)
+    told = NEVER | {"/dev/vda": vda, "/dev/sda": sda, "/dev/sdb": sdb}
+    assert caught.value.reasons[1:] == tuple(f"  {describe(one)}: {told[one.path]}" for one in ROWS_OF)
+
 
 USB = Disk("/dev/sda", "disk", 8 << 30, 512, serial="STICK", removable=True)
 SDA1_LIKE = replace(VDA, path="/dev/vdaa", serial="LONG")

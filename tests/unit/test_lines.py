@@ -1,0 +1,151 @@
+"""Whatever a line says: it is refused with reasons, or the disk of its plan is the one that the line allows.
+
+Which that is, says an oracle that knows nothing of the product's parser and selection. With `pytest -s` it is told
+how long a line took.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from random import Random
+from time import thread_time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoinstall import cmdline
+from autoinstall.errors import AutoinstallError
+from autoinstall.facts import Disk, Facts
+from autoinstall.plan import Plan, make_plan
+from autoinstall.request import Action, request_from
+from tests.unit.lines import any_line
+from tests.unit.machines import VDA, VDB
+
+NAMES = ("storage_init", "ovirt_init")
+UNITS = {"": 1 << 20, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+BUSES = "ata scsi sas usb cciss virtio nvme mmc".split()
+
+
+def test_five_thousand_lines() -> None:
+    print(many(seed=1, count=5_000))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(2, 10))
+def test_two_hundred_thousand_lines(seed: int) -> None:
+    print(many(seed, count=25_000))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.randoms(use_true_random=False))
+def test_a_line_that_goes_wrong_is_made_short(random: Random) -> None:
+    line, facts = any_line(random)
+    check(line, facts, answer(line, facts))
+
+
+def many(seed: int, count: int) -> str:
+    """What became of so many lines, and the processor time that parsing and planning took."""
+    random, ends, times = Random(seed), Counter[str](), []
+    for _ in range(count):
+        line, facts = any_line(random)
+        started = thread_time()
+        end = answer(line, facts)
+        times.append(thread_time() - started)
+        ends[check(line, facts, end)] += 1
+    assert {"plan", "Refused", "BadWords", "none"} <= ends.keys(), "the lines are too much alike"
+    times.sort()
+    shown = [f"{time * 1000:.2f} ms" for time in (times[count // 2], times[count * 99 // 100], times[-1])]
+    return f"{dict(ends)}; median, 99 of 100, longest: {', '.join(shown)}"
+
+
+def answer(line: str, facts: Facts) -> Plan | AutoinstallError | None:
+    """The plan, the refusal, or None where none is asked for."""
+    try:
+        request = request_from(cmdline.parse(line))
+        return make_plan(request, facts) if request.action is Action.INSTALL else None
+    except AutoinstallError as error:
+        return error
+    except Exception as error:
+        raise AssertionError(f"{line!r} breaks it") from error
+
+
+def check(line: str, facts: Facts, end: Plan | AutoinstallError | None) -> str:
+    """A name for how the line ended, once that was found right."""
+    if isinstance(end, AutoinstallError):
+        assert end.exit_code in (2, 3), line
+        assert all(end.reasons), line
+        return type(end).__name__
+    if end is None:
+        return "none"
+    assert end.target in facts.disks
+    if '"' not in line:  # the oracle reads no quotes
+        assert allowed(line, facts.disks) == [end.target], line
+    assert not taboo(end.target), line
+    return "plan"
+
+
+def taboo(disk: Disk) -> bool:
+    """What no line may ask for."""
+    groups = [mark.group for mark in disk.signatures if mark.group]
+    never = disk.live_medium or disk.read_only or disk.multipath or disk.in_use or not disk.examined
+    return bool(
+        never or disk.kind != "disk" or any("storage_domain" in tag for group in groups for tag in group.tags)
+    )
+
+
+def allowed(line: str, disks: Sequence[Disk]) -> list[Disk]:
+    """The disks that the line names."""
+    words = [word.partition("=") for word in line.split()]
+    values = [value for name, _, value in words if name.replace("-", "_").removeprefix("autoinstall.") in NAMES]
+    targets = [disk for disk in disks if disk.kind == "disk" and disk.size_bytes and not disk.read_only]
+    return [disk for disk in targets if not disk.multipath and not disk.live_medium and means(values[-1], disk)]
+
+
+def means(value: str, disk: Disk) -> bool:
+    """Whether a DISK means this one; by a rule none is meant that is removable, or holds what is not ours."""
+    kind, _, name = value.partition(":")
+    names = [disk.path, *disk.links]
+    by_rule = not disk.removable and (not disk.signatures or disk.node is not None)
+    if value.startswith("/dev/"):
+        return any(fnmatchcase(one, value) for one in names) and (by_rule or not re.search(r"[*?[]", value))
+    if kind == "match":
+        clauses = re.split("[+&]", name)
+        return all(holds(clause, disk) for clause in clauses) and (by_rule or "removable" in name)
+    if kind in BUSES:
+        on_it = disk.bus is not None and disk.bus.value == kind
+        return on_it and (disk.serial == name if name else by_rule)
+    told = {"serial": [disk.serial], "wwn": [disk.wwn], "id": [one.removeprefix("/dev/disk/by-id/") for one in names],
+            "path": [one.removeprefix("/dev/disk/by-path/") for one in names]}  # fmt: skip
+    return name in told[kind] if value else by_rule
+
+
+def holds(clause: str, disk: Disk) -> bool:
+    """Whether a clause of match: holds."""
+    key, operator, wanted = re.fullmatch(r"([a-z_]+)([!<>]?=|[<>])(.*)", clause).groups()  # type: ignore[union-attr]
+    if key == "size":
+        least, dots, most = wanted.partition("..")
+        low, high = in_bytes(least, 0), in_bytes(most, 1 << 80) if dots else in_bytes(least, 0)
+        size = disk.size_bytes
+        return {"=": low <= size <= high, "!=": not low <= size <= high, "<": size < low, "<=": size <= low,
+                ">": size > low, ">=": size >= low}[operator]  # fmt: skip
+    yes = ["no", "0", "false", "off"], ["yes", "1", "true", "on"]
+    there = {
+        "rotational": yes[disk.rotational], "removable": yes[disk.removable], "path": [disk.path, *disk.links],
+        "bus": [disk.bus.value if disk.bus else ""], "sector_size": [str(disk.sector_bytes)],
+    }.get(key) or [getattr(disk, key)]  # fmt: skip
+    return any(fnmatchcase(one, wanted) for one in there) is (operator == "=")
+
+
+def in_bytes(text: str, without: int) -> int:
+    """A size, or what it is where there is none."""
+    return int(text.rstrip("kKmMgGtT")) * UNITS[text.lstrip("0123456789").lower()] if text else without
+
+
+@pytest.mark.parametrize("line", ["storage_init=virtio", "storage_init=match:bus=virtio"])
+def test_the_oracle_names_every_disk_that_is_meant(line: str) -> None:
+    assert allowed(line, [VDA, VDB]) == [VDA, VDB]
+    assert allowed(f"quiet {line}", [VDA]) == [VDA]
