@@ -34,7 +34,7 @@ test-all: setup
 	$(PYTEST) $(PARALLEL) -m 'exhaustive or not exhaustive' tests
 
 test-unit: setup
-	$(PYTEST) -m 'not exhaustive' tests/unit
+	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/unit
 
 test-vm: setup
 	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/vm

@@ -60,7 +60,7 @@ SPACED = st.lists(st.from_regex(r"[a-z]+", fullmatch=True), min_size=2, max_size
 WORDS = st.builds(Word, NAMES, VALUES | SPACED)
 
 
-@given(st.lists(WORDS, max_size=20))
+@given(st.lists(WORDS, max_size=8))
 def test_parse_of_render_is_the_identity(words: list[Word]) -> None:
     assert parse(render(tuple(words))) == tuple(words)
 
