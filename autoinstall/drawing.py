@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoinstall.facts import Disk
 from autoinstall.pin import digest
 from autoinstall.plan import Decision, Plan
 from autoinstall.select import describe
 from autoinstall.sizes import for_people
+from autoinstall.uninstall import Removal
 
 WIDTH_CELLS = 72
 LABEL_CELLS = 9
@@ -18,7 +20,12 @@ def to_text(plan: Plan) -> str:
     if plan.decision is Decision.ALREADY_INSTALLED and plan.target.node:
         stays = f"node   {plan.target.node.install_id}: finished, and stays as it is"
         return "\n".join([f"disk   {describe(plan.target)}", stays, f"plan   {digest(plan)}"])
-    return "\n".join([*_before(plan), *_after(plan), *_rest(plan)])
+    return "\n".join([*_before(plan.target), *_after(plan), *_rest(plan)])
+
+
+def removal_text(removal: Removal) -> str:
+    """What is lost, and that nothing is left."""
+    return "\n".join([*_before(removal.target), "after  nothing: the disk is blank"])
 
 
 def draw(parts: Sequence[tuple[str, int]]) -> list[str]:
@@ -33,8 +40,8 @@ def draw(parts: Sequence[tuple[str, int]]) -> list[str]:
     ]
 
 
-def _before(plan: Plan) -> list[str]:
-    target, lost = plan.target, plan.lost
+def _before(target: Disk) -> list[str]:
+    lost = target.signatures
     lines = [f"disk   {describe(target)}"]
     if target.node and target.node.finished:
         lines.append(f"lost   the node {target.node.install_id}: its configuration, its logs, all of /data")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import advice, cmdline
-from autoinstall.drawing import to_text
+from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Stopped, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.grammar import After, FailureAction, Installed
@@ -22,7 +22,9 @@ from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
 from autoinstall.request import Action, on_failure_from, redacted, request_from
-from autoinstall.steps import install_steps
+from autoinstall.steps import install_steps, removal_steps
+from autoinstall.uninstall import Removal, make_removal
+from autoinstall.uninstall import to_json as removal_json
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 
@@ -67,13 +69,16 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
     request = request_from(words)
-    if request.action is not Action.INSTALL:
+    if request.action not in (Action.INSTALL, Action.UNINSTALL):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
     image = find_image(host, words)
     host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
     wait_for_asked(request, host, lambda text: _say(sinks, text))
-    plan = make_plan(request, probe(host, image))
+    facts = probe(host, image)
+    if request.action is Action.UNINSTALL:
+        return _uninstall(make_removal(request, facts), host, sinks)
+    plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
@@ -83,6 +88,14 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)
     return _execute(plan, host, sinks)
+
+
+def _uninstall(removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
+    _say(sinks, removal_text(removal))
+    if removal.dry_run:
+        return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
+    execute(removal_steps(removal), host, lambda event: _tell(sinks, event))
+    return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
@@ -141,7 +154,7 @@ def leaving_unit(line: str, result: Result) -> str | None:
         return None
     if result.ending is Ending.ALREADY_INSTALLED:
         return _UNIT_OF_INSTALLED[request.installed]
-    if result.ending is not Ending.INSTALLED or request.after is After.HOLD:
+    if result.ending not in (Ending.INSTALLED, Ending.UNINSTALLED) or request.after is After.HOLD:
         return None
     instance = f"@{request.reboot_delay_s}" if request.reboot_delay_s else ""
     return f"autoinstall-{request.after.value}{instance}.service"

@@ -54,6 +54,10 @@ PARAMETERS = (
               "install over a node of ours: on the disk of storage_init, else on the one disk that carries a node",
               grammar.flag, "reinstall", "firstboot=again", default="no",
               aliases=("ovirt_firstboot", "reinstall"), twice=Twice.SAME_ONLY),
+    Parameter("uninstall", "flag",
+              "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
+              " blank",
+              grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
     Parameter("autoinstall.wipe", "none | foreign",
               "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"
               " may be wiped also where it is not named",
@@ -162,7 +166,7 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot uninstall stateless install node.break node.log_level
+    upgrade local_boot stateless install node.break node.log_level
     swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
     management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
     netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key

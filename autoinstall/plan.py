@@ -19,7 +19,7 @@ from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
-from autoinstall.stacks import MD_MEMBER, refuse_stacks
+from autoinstall.stacks import has_stack, refuse_stacks
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
 """The name space of install ids."""
@@ -35,8 +35,6 @@ LEAST_MEMORY_BYTES = 256 * MIB
 takes an LVM apart and 108 are left. The rest is for larger kernels, and for an image that came over the network."""
 ENOUGH_MEMORY_BYTES = 384 * MIB
 """Of which Linux has those, under either firmware."""
-
-STACK_KINDS = frozenset({"LVM2_member", MD_MEMBER, "crypto_LUKS", "mpath_member"})
 
 
 class Decision(Enum):
@@ -79,7 +77,7 @@ class Plan:
     @property
     def has_stack(self) -> bool:
         """Whether the disk carries something that must be torn down, not just overwritten."""
-        return any(signature.kind in STACK_KINDS for signature in self.lost)
+        return has_stack(self.lost)
 
 
 def make_plan(request: Request, facts: Facts) -> Plan:

@@ -33,6 +33,7 @@ class Action(Enum):
 
     NONE = "none"
     INSTALL = "install"
+    UNINSTALL = "uninstall"
     RESCUE = "rescue"
 
 
@@ -76,13 +77,16 @@ def request_from(words: Sequence[Word]) -> Request:
     reader = _Reader(words)
     get = reader.values.get
     reinstall = get("firstboot", False)
-    storage = get("storage_init") or (DiskSelector(DiskBy.NODE) if reinstall else None)
+    uninstall = get("uninstall", False)
+    storage = get("storage_init") or (DiskSelector(DiskBy.NODE) if reinstall or uninstall else None)
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
+    if uninstall:
+        reader.problems += _against_uninstall(reinstall, after)
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
-    action = Action.INSTALL if storage else Action.NONE
+    action = Action.UNINSTALL if uninstall else Action.INSTALL if storage else Action.NONE
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
@@ -143,6 +147,15 @@ def _after(reader: _Reader) -> grammar.After:
     if "reboot_delay" in reader.values and after is not grammar.After.REBOOT:
         reader.problems.append(f"reboot_delay: there is no reboot to delay with autoinstall.after={after.value}")
     return after
+
+
+def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:
+    """What makes no sense on a line that takes a node away."""
+    clauses = (
+        (reinstall, "uninstall: the line says reinstall too"),
+        (after is grammar.After.KEXEC, "uninstall: there is no node left for autoinstall.after=kexec"),
+    )
+    return [problem for holds, problem in clauses if holds]
 
 
 KERNEL_WORDS = "autoinstall.kargs"

@@ -160,7 +160,7 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
 }
 
 
-_UNNAMED = {DiskBy.RULE: "storage_init without a value", DiskBy.NODE: "reinstall without storage_init"}
+_UNNAMED = {DiskBy.RULE: "storage_init without a value", DiskBy.NODE: "reinstall or uninstall without storage_init"}
 
 
 def _offer(disks: Sequence[Disk]) -> str:

@@ -9,10 +9,16 @@ from autoinstall.facts import UNREADABLE, Disk, Facts, Signature
 from autoinstall.request import Request
 
 MD_MEMBER = "linux_raid_member"
+STACK_KINDS = frozenset({"LVM2_member", MD_MEMBER, "crypto_LUKS", "mpath_member"})
 RAID_MEMBER = "_raid_member"
 """How blkid's names of RAID members end; those but MD's are of BIOS RAID (fakeraid)."""
 STORAGE_DOMAIN = "storage_domain"
 """Part of the tag that oVirt's engine gives a VG that holds virtual machines (VDSM: RHAT_storage_domain)."""
+
+
+def has_stack(marks: Iterable[Signature]) -> bool:
+    """Whether something must be torn down, not just overwritten."""
+    return any(mark.kind in STACK_KINDS for mark in marks)
 
 
 def refuse_stacks(request: Request, target: Disk, facts: Facts) -> None:

@@ -60,6 +60,7 @@ class Ending(Enum):
 
     INSTALLED = "installed"
     ALREADY_INSTALLED = "already-installed"
+    UNINSTALLED = "uninstalled"
     PLANNED = "planned"
     REFUSED = "refused"
     FAILED = "failed"

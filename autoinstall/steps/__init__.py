@@ -10,11 +10,12 @@ from autoinstall.plan import Plan
 from autoinstall.report.sinks import Memory
 from autoinstall.steps.bootloader import BootLoader, Commit
 from autoinstall.steps.config import ConfigTree, InstallRecord
-from autoinstall.steps.disk import Claim, TearDown, Wipe
+from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
 from autoinstall.steps.filesystems import Filesystems
 from autoinstall.steps.image import SlotImage, VerifyImage
 from autoinstall.steps.partitions import PartitionTable
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
+from autoinstall.uninstall import Removal
 
 BOOT_FILES = Path("/usr/lib/autoinstall/boot")
 """Where the build put GRUB, inside the image that runs."""
@@ -39,3 +40,9 @@ def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
         InstallRecord(plan, told),
         Commit(layout, disk, BOOT_FILES),
     ]
+
+
+def removal_steps(removal: Removal) -> Sequence[Step]:
+    """The steps that take a node off its disk."""
+    disk = removal.target
+    return [Claim(disk, removal.has_stack), TearDown(disk.path, removal.has_stack), Clear(disk)]

@@ -12,6 +12,7 @@ from autoinstall.errors import ToolFailed
 from autoinstall.facts import Disk
 from autoinstall.host import Host, Run
 from autoinstall.layout import Layout, holes
+from autoinstall.probe import node_table
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -84,6 +85,46 @@ class TearDown:
         return f"still held by {', '.join(holders)}" if holders else ""
 
 
+@dataclass(frozen=True)
+class Clear:
+    """Nothing of the node is left that looks like anything, and the disk is blank to every program.
+
+    Sector 0 goes first, the rest of the table last: a run that was cut finds the node again, unfinished.
+    """
+
+    disk: Disk
+
+    name = "clear"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Clearing {self.disk.path}"
+
+    def why_not(self, host: Host) -> str:
+        return "" if node_table(self.disk) else "its node is gone"
+
+    def apply(self, host: Host) -> None:
+        path, sector, size = self.disk.path, self.disk.sector_bytes, self.disk.size_bytes
+        table = node_table(self.disk)
+        block.write_zeros(path, 0, sector)
+        for entry in table[1] if table else ():
+            edges = entry.first_lba * sector, (entry.last_lba + 1) * sector - EDGE_BYTES
+            for start in edges:
+                block.write_zeros(path, start, EDGE_BYTES)
+        for start in (size - EDGE_BYTES, 0):
+            block.write_zeros(path, start, EDGE_BYTES)
+        block.forget_partitions(path)
+
+    def why_not_done(self, host: Host) -> str:
+        return _still_carries(host, self.disk.path)
+
+
+def _still_carries(host: Host, disk: str) -> str:
+    left = host.run("blkid", "-p", "-o", "export", disk, doing=f"probing {disk}", how=Run(accept=(0, 2)))
+    return f"{disk} still carries {left.stdout.strip()}" if left.stdout.strip() else ""
+
+
 def _tear_down_with_blivet(disk: str, note: Callable[[str], None]) -> None:
     import blivet
 
@@ -128,7 +169,4 @@ class Wipe:
         block.forget_partitions(self.disk)
 
     def why_not_done(self, host: Host) -> str:
-        left = host.run(
-            "blkid", "-p", "-o", "export", self.disk, doing=f"probing {self.disk}", how=Run(accept=(0, 2))
-        )
-        return f"{self.disk} still carries {left.stdout.strip()}" if left.stdout.strip() else ""
+        return _still_carries(host, self.disk)

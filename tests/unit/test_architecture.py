@@ -33,6 +33,7 @@ PURE = [
     "sizes",
     "slots",
     "stacks",
+    "uninstall",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
 DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign

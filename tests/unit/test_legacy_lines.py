@@ -52,7 +52,7 @@ def test_2_every_way_to_say_yes_means_yes(word: str) -> None:
     assert asked(f"storage_init {word} firstboot").reinstall
 
 
-ACTIONS = ("storage_init", "upgrade", "uninstall", "stateless")
+ACTIONS = ("storage_init", "upgrade", "stateless")
 
 
 @pytest.mark.parametrize("one", ACTIONS)
@@ -61,7 +61,11 @@ def test_3_two_actions_are_refused(one: str, other: str) -> None:
     assert f"{other}: this version of autoinstall cannot do that yet" in _refusal(BadWords, f"{one} {other}", VDA)
 
 
-@pytest.mark.parametrize("word", ["uninstall=0", "upgrade=0", "ovirt_local_boot=no", "install=0", "disable_kdump=0"])
+def test_4_uninstall_switched_off_takes_nothing_away() -> None:
+    assert asked("storage_init uninstall=0").action is Action.INSTALL
+
+
+@pytest.mark.parametrize("word", ["upgrade=0", "ovirt_local_boot=no", "install=0", "disable_kdump=0"])
 def test_4_a_no_never_does_what_it_denies(word: str) -> None:
     assert _refusal(BadWords, f"storage_init {word}", VDA) == f"{word.partition('=')[0]}: {CANNOT_YET}"
 
