@@ -70,13 +70,15 @@ def checked_url(url: str) -> str:
 def grub_menu(live: Sequence[Word], words: Sequence[Word]) -> str:
     """The menu for GRUB, which takes kernel and initrd from where its own file came from.
 
-    Where these cannot be fetched the firmware goes on to its next choice, as it does after iPXE: a node's own disk.
+    Where these cannot be fetched it boots the node of the machine. Only without one it goes back to the firmware:
+    EDK2 takes a loader that ends well for somebody's wish, and opens its set-up in the place of its next choice.
     """
     line = _line(GRUB.quoted(live), "BOOTIF=$net_default_mac", GRUB.quoted(words))
     return (
         "set timeout=1\nset fallback=1\n"
         f'menuentry "autoinstall" {{\n  linux $prefix/vmlinuz {line}\n  initrd $prefix/initrd.img\n}}\n'
-        'menuentry "Go on with the next choice of the firmware" {\n  exit\n}\n'
+        'menuentry "The node of this machine" {\n  if search --no-floppy --file --set=root /state1/env; then\n'
+        "    chainloader /EFI/BOOT/BOOTX64.EFI\n  else\n    exit\n  fi\n}\n"
     )
 
 
