@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class NicBy(Enum):

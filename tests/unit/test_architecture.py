@@ -36,7 +36,6 @@ PURE = [
     "uninstall",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
-DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 FILE_LINES = 400
 FUNCTION_LINES = 50
 PARAMETERS = 4

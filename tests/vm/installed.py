@@ -23,10 +23,10 @@ NOT_INSTALLED = re.compile(rf"{FATAL.pattern}|^autoinstall: result=(?!installed)
 HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
 # A change that replaces a file by rename, as tools do; /etc/motd says `a word of mine` from then on.
 MINE = "echo 'a line of mine' >/etc/motd && sed -i s/line/word/ /etc/motd"
-ADMIN_PASSWORD = "correct horse battery staple"
 ADMIN_HASH = (
     "$6$autoinstalltest$uJr1sbqkgAVO6ezOJL/X/zM8fzThdt.q/e/6FlQd38Xllia2BAERXjnQclEO4OPWEJwX7XWzeuDhn1HN/XoIj0"
 )
+"""Of `correct horse battery staple`."""
 
 
 @dataclass(frozen=True)
