@@ -79,10 +79,20 @@ def ntfs(start: int = 0) -> Made:
     return put({start: bytes(boot), mft: record, mft + 3 * 1024: record})
 
 
-def zfs(start: int = 0) -> Made:
-    """The uberblocks of a pool's first label."""
-    uberblock = struct.pack("<QQQQQ", 0x00BAB10C, 5000, 7, 7, 7)
-    return put({start + 128 * 1024 + number * 1024: uberblock for number in range(8)})
+def zfs() -> Made:
+    """What a pool's first label tells of it: an nvlist in XDR, as blkid reads it."""
+
+    def text(value: str) -> bytes:
+        data = value.encode()
+        return struct.pack(">I", len(data)) + data + bytes(-len(data) % 4)
+
+    def pair(name: str, kind: int, data: bytes) -> bytes:
+        body = text(name) + struct.pack(">II", kind, 1) + data
+        return struct.pack(">II", len(body) + 8, len(body) + 64) + body
+
+    numbers = {"version": 5000, "state": 0, "txg": 7, "pool_guid": 0xABC123, "guid": 0xDEF456}
+    pairs = [pair(name, 8, struct.pack(">Q", value)) for name, value in numbers.items()]
+    return put({16 * 1024: struct.pack(">4BII", 1, 1, 0, 0, 0, 1) + b"".join(pairs) + pair("name", 9, text("tank"))})
 
 
 def luks(disk: Path) -> None:
@@ -113,12 +123,12 @@ SHAPES: Mapping[str, Shape] = {
     "logical-partitions": Shape("dos", table(LOGICAL_TABLE)),
     "swap": Shape("swap", inside="mkswap -q $disk"),
     "fat": Shape("vfat 'CAMERA'", inside="mkfs.vfat -I -n CAMERA $disk >/dev/null"),
-    "zfs": Shape("zfs_member", zfs()),
+    "zfs": Shape("zfs_member 'tank'", zfs()),
     "ceph": Shape("ceph_bluestore", put({0: b"bluestore block device\n3f0d5b2e-6f1c-4a0e-9d7a-0123456789ab\n"})),
     "luks": Shape("crypto_LUKS", luks),
     "large-sectors": Shape("of other sectors", large_sectors),
     "backup-alone": Shape("its backup alone", backup_alone),
-    "hostile-label": Shape(r"\x1b", inside=f'mke2fs -qF -t ext4 -L "{HOSTILE}" $disk'),
+    "hostile-label": Shape("^[[2J^J", inside=f'mke2fs -qF -t ext4 -L "{HOSTILE}" $disk'),
     "md-member": Shape(
         "linux_raid_member",
         inside="mdadm -q --create /dev/md/old --run --level=1 --raid-devices=2 --metadata=1.2 $disk missing;"
