@@ -95,8 +95,17 @@ def claim(device: str) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX)
         os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
-        raise Refused(f"{device} cannot be opened for us alone: {error.strerror}", hint="free the disk") from error
+        held = f" (held by {', '.join(holders(device))})" if holders(device) else ""
+        reason = f"{device} cannot be opened for us alone: {error.strerror}{held}"
+        raise Refused(reason, hint="free the disk") from error
     return fd
+
+
+def holders(disk: str) -> list[str]:
+    """What is stacked on a disk or its partitions, by the kernel's names; a mapped device with its own too."""
+    names = sorted({path.name for path in (SYS_BLOCK / Path(disk).name).glob("**/holders/*")})
+    mapped = {name: SYS_BLOCK / name / "dm/name" for name in names}
+    return [f"{name} {path.read_text().strip()}" if path.exists() else name for name, path in mapped.items()]
 
 
 def flush(device: str) -> None:

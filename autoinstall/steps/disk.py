@@ -81,7 +81,7 @@ class TearDown:
         host.hold(block.claim(self.disk))
 
     def why_not_done(self, host: Host) -> str:
-        holders = [path.name for path in (block.SYS_BLOCK / Path(self.disk).name).glob("**/holders/*")]
+        holders = block.holders(self.disk)
         return f"still held by {', '.join(holders)}" if holders else ""
 
 

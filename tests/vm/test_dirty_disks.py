@@ -100,9 +100,9 @@ def test_what_is_named_becomes_a_node_and_its_neighbour_has_no_write(
 
 # Refused although it is named: what is done in the live system, and what the refusal tells.
 IN_USE = {
-    "mounted": ("mke2fs -qF $disk 1G && mount $disk /mnt", "mounted on /mnt"),
+    "mounted": ("mke2fs -qF $disk 1G && mount -o ro $disk /mnt", "mounted on /mnt"),
     "swap": ("mkswap -q $disk && swapon $disk", "is swap"),
-    "mapped": ("echo 0 2048 linear $disk 0 | dmsetup create somebody", "somebody"),
+    "mapped": ("echo 0 2048 linear $disk 0 | dmsetup create somebody", "held by dm-0 somebody"),
 }
 
 
