@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoinstall import advice, cmdline
 from autoinstall.drawing import removal_text, to_text
-from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Stopped, ToolFailed
+from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.host import Host, Run
@@ -18,7 +18,7 @@ from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
 from autoinstall.pin import digest, refuse_another
 from autoinstall.plan import Decision, Plan, make_plan, to_json
-from autoinstall.probe import addresses, probe, wait_for_asked
+from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
 from autoinstall.request import Action, on_failure_from, redacted, request_from
@@ -94,7 +94,10 @@ def _uninstall(removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, removal_text(removal))
     if removal.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
-    execute(removal_steps(removal), host, lambda event: _tell(sinks, event))
+    table = node_table(removal.target)
+    if table is None:
+        raise Refused(f"the node on {removal.target.path} is gone", hint="look at the disk and its cable")
+    execute(removal_steps(removal, table[1]), host, lambda event: _tell(sinks, event))
     return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
 
 

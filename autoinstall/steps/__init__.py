@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall.execute import Step
+from autoinstall.gpt import Entry
 from autoinstall.plan import Plan
 from autoinstall.report.sinks import Memory
 from autoinstall.steps.bootloader import BootLoader, Commit
@@ -42,7 +43,7 @@ def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
     ]
 
 
-def removal_steps(removal: Removal) -> Sequence[Step]:
-    """The steps that take a node off its disk."""
+def removal_steps(removal: Removal, partitions: Sequence[Entry]) -> Sequence[Step]:
+    """The steps that take a node with these partitions off its disk."""
     disk = removal.target
-    return [Claim(disk, removal.has_stack), TearDown(disk.path, removal.has_stack), Clear(disk)]
+    return [Claim(disk, removal.has_stack), TearDown(disk.path, removal.has_stack), Clear(disk, tuple(partitions))]

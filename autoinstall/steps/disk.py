@@ -10,9 +10,9 @@ from pathlib import Path
 from autoinstall import block
 from autoinstall.errors import ToolFailed
 from autoinstall.facts import Disk
+from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
 from autoinstall.layout import Layout, holes
-from autoinstall.probe import node_table
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -89,10 +89,12 @@ class TearDown:
 class Clear:
     """Nothing of the node is left that looks like anything, and the disk is blank to every program.
 
-    Sector 0 goes first, the rest of the table last: a run that was cut finds the node again, unfinished.
+    `partitions` are those of its table as it was: blivet takes that too. Where blivet was not needed sector 0 goes
+    first and the rest of the table last, so that the same line finds the node again, unfinished, after a cut.
     """
 
     disk: Disk
+    partitions: tuple[Entry, ...]
 
     name = "clear"
     writes = True
@@ -102,13 +104,12 @@ class Clear:
         return f"Clearing {self.disk.path}"
 
     def why_not(self, host: Host) -> str:
-        return "" if node_table(self.disk) else "its node is gone"
+        return ""
 
     def apply(self, host: Host) -> None:
         path, sector, size = self.disk.path, self.disk.sector_bytes, self.disk.size_bytes
-        table = node_table(self.disk)
         block.write_zeros(path, 0, sector)
-        for entry in table[1] if table else ():
+        for entry in self.partitions:
             edges = entry.first_lba * sector, (entry.last_lba + 1) * sector - EDGE_BYTES
             for start in edges:
                 block.write_zeros(path, start, EDGE_BYTES)

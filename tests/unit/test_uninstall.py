@@ -35,7 +35,7 @@ def test_the_node_that_is_meant_goes(line: str) -> None:
     disks = (NODE,) if line.startswith("storage_init") else (NODE, VDB)
     removal = _removal(line, *disks)
     assert removal.target == NODE
-    assert [step.name for step in removal_steps(removal)] == ["claim", "tear-down", "clear"]
+    assert [step.name for step in removal_steps(removal, ())] == ["claim", "tear-down", "clear"]
     assert removal.has_stack
 
 
