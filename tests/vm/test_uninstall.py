@@ -13,7 +13,7 @@ from tests.vm.hardware import Disk, new_disk
 from tests.vm.live import LiveSystem, install
 from tests.vm.writes import written
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]  # a minute of blivet
 WORDS = "console=ttyS0 autoinstall.after=hold"
 
 
