@@ -104,7 +104,7 @@ class _Bench:
         """What `measure` says of a blank disk that is there for it alone."""
         disk = Disk(new_disk(self.place / f"{serial}.raw"), serial=serial, boot_index=None)
         self.machine.plug(disk)
-        self.machine.shell(f"udevadm wait --timeout=30 {by_id(disk)}")
+        self.machine.shell(f"udevadm wait --settle --timeout=30 {by_id(disk)}")
         self.machine.shell("sync; echo 3 >/proc/sys/vm/drop_caches")
         measured = measure(disk)
         print(f"bench: {serial}: {measured}", flush=True)
@@ -136,11 +136,12 @@ class _Bench:
     def dd(self, disk: Disk) -> float:
         """dd of the image's files, twice, past the page cache and with an fsync at the end of each."""
         commands = [
-            f"dd if={IMAGE}/{name} of={by_id(disk)} bs=4M seek={64 * number} oflag=direct conv=fsync,notrunc"
+            f"dd if={IMAGE}/{name} of={by_id(disk)} bs=4M seek={64 * number} oflag=direct conv=fsync,notrunc,nocreat"
             for number, name in enumerate(FILES * 2)
         ]
         timed = " && ".join(["read -r began _ </proc/uptime", *commands, "read -r ended _ </proc/uptime"])
-        began, ended = self.machine.shell(f"({timed}; echo $began $ended) 2>/dev/null", MEASURED_LIMIT_S).split()
+        command = f"({timed} && echo $began $ended) 2>/run/complaints || ! cat /run/complaints"
+        began, ended = self.machine.shell(command, MEASURED_LIMIT_S).split()
         return float(ended) - float(began)
 
     def by_hand(self, disk: Disk) -> dict[str, float]:
