@@ -77,6 +77,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     wait_for_asked(request, host, lambda text: _say(sinks, text))
     facts = probe(host, image)
     if request.action is Action.UNINSTALL:
+        _warn(sinks, host, request.warnings)
         return _uninstall(make_removal(request, facts), host, sinks)
     plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)

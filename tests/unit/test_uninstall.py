@@ -82,8 +82,12 @@ def test_a_dry_run_tells_what_would_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(story, "find_image", lambda *_: None)
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: replace(MACHINE, disks=(NODE,)))
-    result = story.install("uninstall autoinstall.dry_run", Host(), [Memory()])
+    told = Memory()
+    result = story.install("uninstall autoinstall.dry_run=no autoinstall.dry_run", Host(), [told])
     assert result.ending is Ending.PLANNED
+    assert [event.description for event in told.events] == [
+        "autoinstall.dry_run is given more than once; the last one counts"
+    ]
     assert result.detail["removal"]["target"]["serial"] == "TARGET0"
 
 
