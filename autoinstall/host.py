@@ -5,8 +5,8 @@ One door means one place that logs, one that turns failures into typed errors, a
 
 from __future__ import annotations
 
+import ctypes
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -72,8 +72,6 @@ class Host:
         TookTooLong.
         """
         words = [str(word) for word in argv]
-        if shutil.which(words[0]) is None:
-            raise missing(words[0], doing)
         try:
             with _output(how.log) as (stdout, stderr):
                 done = subprocess.run(
@@ -85,12 +83,22 @@ class Host:
                     env={**os.environ, "LC_ALL": "C.UTF-8", **(how.environment or {})},
                     check=False,
                 )
+        except FileNotFoundError as error:
+            raise missing(words[0], doing) from error
         except subprocess.TimeoutExpired as error:
             raise TookTooLong(f"{doing}: {words[0]} did not end within {how.timeout_s} s") from error
         completed = Completed(done.returncode, _text(done.stdout), _text(done.stderr))
         if completed.status not in how.accept:
             raise _failed(words, doing, completed, how)
         return completed
+
+    def mount(self, device: str, where: Path, filesystem: str, flags: int) -> None:
+        """mount(2), with the flags of linux/mount.h. Raises OSError."""
+        _call("mount", device.encode(), os.fsencode(where), filesystem.encode(), flags, None)
+
+    def unmount(self, where: Path) -> None:
+        """umount2(2). Raises OSError."""
+        _call("umount2", os.fsencode(where), 0)
 
     def read_text(self, path: str | Path) -> str:
         """The whole file, bytes that are not UTF-8 escaped. Raises OSError."""
@@ -124,6 +132,13 @@ def lost(device: object, doing: str, error: OSError) -> DeviceLost:
     """The error for a device that answered a read or write with an error."""
     where = f"{device}: " if device else ""
     return DeviceLost(f"{doing}: {where}{error.strerror or error}", hint="replace the disk, or name another")
+
+
+def _call(name: str, *words: bytes | int | None) -> None:
+    """A system call that Python has no name for, by the C library's."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*words):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ there as nothing but a loop device: the other files come from where it came from
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,8 +56,9 @@ def _loop_device(host: Host) -> str:
 
 def _fetch(host: Host, url: str, target: Path) -> None:
     """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason."""
+    import shutil  # these are a sixth of all that a run would import, and only PXE needs them
     from urllib.error import URLError
-    from urllib.request import urlopen  # a tenth of all that a run imports, and only PXE needs it
+    from urllib.request import urlopen
 
     why = ""
 

@@ -37,11 +37,15 @@ EMPTY_DIRECTORIES = ("config", "data", "run", "tmp")
 ADMIN_HOME = "home/admin"
 IDENTITIES = ("etc/hostname", "etc/ssh/ssh_host_*", "var/lib/systemd/random-seed", "etc/*-")
 PAM_ACCOUNT = "etc/pam.d/common-account"
-LAUNCHER = """#!/usr/bin/python3 -I
-import runpy
+LAUNCHER = f"""#!/usr/bin/python3 -IS
+import sys
 
-runpy.run_module("autoinstall", run_name="__main__", alter_sys=True)
+sys.path.append("/{DIST_PACKAGES}")
+from autoinstall.__main__ import main
+
+sys.exit(main())
 """
+"""Without `site`, which would look for packages in places that an image does not have."""
 DRACUT_OPTIONS = (
     "--force",
     "--no-hostonly",
