@@ -11,6 +11,7 @@ from autoinstall import advice, cmdline
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
+from autoinstall.facts import Facts
 from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
@@ -21,9 +22,10 @@ from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
-from autoinstall.request import Action, on_failure_from, redacted, request_from
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
 from autoinstall.steps import install_steps, removal_steps
-from autoinstall.uninstall import Removal, make_removal
+from autoinstall.steps.image import Hashing
+from autoinstall.uninstall import make_removal
 from autoinstall.uninstall import to_json as removal_json
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
@@ -73,13 +75,10 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
     image = find_image(host, words)
-    host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
-    wait_for_asked(request, host, lambda text: _say(sinks, text))
-    facts = probe(host, image)
     if request.action is Action.UNINSTALL:
-        _warn(sinks, host, request.warnings)
-        return _uninstall(make_removal(request, facts), host, sinks)
-    plan = make_plan(request, facts)
+        return _uninstall(request, _facts(request, image, host, sinks), host, sinks)
+    hashing = Hashing(image)
+    plan = make_plan(request, _facts(request, image, host, sinks))
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
@@ -88,10 +87,19 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)
-    return _execute(plan, host, sinks)
+    return _execute(plan, host, sinks, hashing)
 
 
-def _uninstall(removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
+def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:
+    """What this machine is, once the disk and the NIC that are asked for are there."""
+    host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
+    wait_for_asked(request, host, lambda text: _say(sinks, text))
+    return probe(host, image)
+
+
+def _uninstall(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> Result:
+    removal = make_removal(request, facts)
+    _warn(sinks, host, request.warnings)
     _say(sinks, removal_text(removal))
     if removal.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
@@ -102,9 +110,9 @@ def _uninstall(removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
     return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
 
 
-def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
+def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing) -> Result:
     told = next(sink for sink in sinks if isinstance(sink, Memory))
-    execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
+    execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
     detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}

@@ -13,7 +13,7 @@ from autoinstall.steps.bootloader import BootLoader, Commit
 from autoinstall.steps.config import ConfigTree, InstallRecord
 from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
 from autoinstall.steps.filesystems import Filesystems
-from autoinstall.steps.image import SlotImage, VerifyImage
+from autoinstall.steps.image import Hashing, SlotImage, VerifyImage
 from autoinstall.steps.partitions import PartitionTable
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 from autoinstall.uninstall import Removal
@@ -22,12 +22,12 @@ BOOT_FILES = Path("/usr/lib/autoinstall/boot")
 """Where the build put GRUB, inside the image that runs."""
 
 
-def install_steps(plan: Plan, told: Memory) -> Sequence[Step]:
+def install_steps(plan: Plan, told: Memory, hashing: Hashing) -> Sequence[Step]:
     """The steps of an install, in order. Up to and with the claim nothing is written; the last one commits."""
     disk = plan.target.path
     layout, image = plan.layout, plan.image
     return [
-        VerifyImage(image),
+        VerifyImage(image, hashing),
         Claim(plan.target, plan.has_stack),
         TearDown(disk, plan.has_stack),
         Wipe(layout, disk),

@@ -7,12 +7,13 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from autoinstall import block
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
-from autoinstall.image.manifest import ImageFile
+from autoinstall.image.manifest import FILE_NAMES, ImageFile
 from autoinstall.layout import Partition
 from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import SlotPlan
@@ -20,7 +21,43 @@ from autoinstall.sizes import MIB
 from autoinstall.slotcfg import SLOT_CFG, render_slot_cfg
 
 COPY_BYTES = 4 * MIB
+PROGRESS_INTERVAL_S = 0.2
 MANIFEST = "manifest.json"
+
+
+class Hashing:
+    """The files of an image, hashed by a thread while disks and NICs are waited for and looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        self.done_bytes = 0
+        self._directory = directory
+        self._found: dict[str, str | OSError] = {}
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait(self, limit_s: float) -> bool:
+        """Whether all of them have been read, within a time."""
+        self._thread.join(limit_s)
+        return not self._thread.is_alive()
+
+    def digest(self, name: str) -> str:
+        """The SHA-256 of a file, once all have been read. Raises OSError where this one could not be."""
+        found = self._found[name]
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def _run(self) -> None:
+        for name in FILE_NAMES:
+            try:
+                self._found[name] = _digest(self._counted(_pieces(self._directory / name)))
+            except OSError as error:
+                self._found[name] = error
+
+    def _counted(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
+        for piece in pieces:
+            yield piece
+            self.done_bytes += len(piece)
 
 
 @dataclass(frozen=True)
@@ -28,6 +65,7 @@ class VerifyImage:
     """Every file of the image is what the manifest says, before anything is written."""
 
     image: LiveImage
+    hashing: Hashing
 
     name = "verify-image"
     writes = False
@@ -41,11 +79,13 @@ class VerifyImage:
 
     def apply(self, host: Host) -> None:
         """Raises ImageInvalid."""
-        progress = _Progress(host, self.image.manifest.files)
+        total = sum(file.size_bytes for file in self.image.manifest.files)
+        while not self.hashing.wait(PROGRESS_INTERVAL_S):
+            host.progress(self.hashing.done_bytes, total)
         for file in self.image.manifest.files:
             path = Path(self.image.directory) / file.name
             try:
-                found = _digest(progress.counted(_pieces(path)))
+                found = self.hashing.digest(file.name)
             except OSError as error:
                 raise ImageInvalid(f"{path} cannot be read: {error.strerror}", hint=_GET_AGAIN) from error
             if found != file.sha256:

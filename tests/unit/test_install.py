@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_bug_is_a_result_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's disk carries a finished node."""
     disk = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
-    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: replace(MACHINE, disks=(disk,)))
 

@@ -235,7 +235,7 @@ def test_what_is_no_plan_is_not_compared(
 
 def run(monkeypatch: pytest.MonkeyPatch, line: str, facts: Facts = FACTS) -> tuple[Result, str]:
     """What the installer answers, up to its first step."""
-    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: facts)
     monkeypatch.setattr(story, "use_address", lambda *_: None)
