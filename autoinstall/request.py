@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -263,6 +262,8 @@ def _behind_the_end(words: Sequence[Word]) -> list[str]:
 
 
 def _did_you_mean(name: str) -> str:
+    import difflib  # few lines are wrong
+
     spellings = [row.name if row.name.startswith(PREFIX) else PREFIX + row.name for row in PARAMETERS]
     close = difflib.get_close_matches(name, spellings, n=1)
     return f"; did you mean {close[0]}?" if close else ""

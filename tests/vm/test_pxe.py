@@ -20,7 +20,15 @@ import pytest
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import SILENT_MAC, Direct, Disk, Firmware, Hardware, Netboot, new_disk
 from tests.vm.image import ROOT, Image
-from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED
+from tests.vm.installed import (
+    HEALTHY,
+    INSTALL_LIMIT_S,
+    LIVE_LIMIT_S,
+    NODE_LIMIT_S,
+    NOT_INSTALLED,
+    SSH_LIMIT_S,
+    as_root,
+)
 from tests.vm.live import CONSOLE, LiveSystem, install
 from tests.vm.machine import Machine
 
@@ -110,6 +118,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         """Requests are no news."""
 
 
+def publish(image: Image, site: Server, words: str) -> None:
+    """What `autoinstall pxe` makes of the image and a line, where the server hands it out from now on."""
+    options = ["--url", f"http://{HOST}:{site.port}", "--cmdline", words, "-o", site.place]
+    subprocess.run([sys.executable, "-m", "autoinstall", "pxe", image.place, *options], cwd=ROOT, check=True)
+
+
 @contextmanager
 def pxe_server(image: Image, place: Path, words: str = WORDS) -> Iterator[Server]:
     """What `autoinstall pxe` makes of the image, served."""
@@ -119,8 +133,7 @@ def pxe_server(image: Image, place: Path, words: str = WORDS) -> Iterator[Server
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         site.port = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        options = ["--url", f"http://{HOST}:{site.port}", "--cmdline", words, "-o", place]
-        subprocess.run([sys.executable, "-m", "autoinstall", "pxe", image.place, *options], cwd=ROOT, check=True)
+        publish(image, site, words)
         yield site
         site.over.set()
         server.shutdown()
@@ -172,6 +185,30 @@ def test_a_machine_whose_firmware_always_takes_the_network_first_reaches_its_nod
         machine.wait_for_line("^autoinstall: result=already-installed", LIVE_LIMIT_S)
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         assert not [event for event in machine.events if event.get("name") == "install/wipe"]
+
+
+@pytest.mark.exhaustive
+def test_a_machine_that_always_boots_from_the_network_is_installed_once_for_each_id(
+    image: Image, tmp_path: Path, key: Path
+) -> None:
+    """Five boots with one line, one install; then another id, two boots, and one install more."""
+    kind, base64, _ = key.with_suffix(".pub").read_text().split()
+    line = f"{WORDS} autoinstall.ssh_key={kind}:{base64}:test autoinstall.id="
+    disk = Disk(new_disk(tmp_path / "disk.raw"), boot_index=1)
+    with pxe_server(image, tmp_path / "pxe", f"{line}one") as server:
+        netboot = Netboot(server.place, Loader.IPXE.value, first=True)
+        with Machine(Hardware(disks=(disk,), netboot=netboot, reboots=True), tmp_path, key=key) as machine:
+            endings = []
+            for boot in range(1, 8):
+                ending = machine.wait_for_line("^autoinstall: result=(\\S+)", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+                endings.append(ending.group(1))
+                if endings[-1] == "already-installed":
+                    machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+                    machine.ssh.wait(SSH_LIMIT_S)
+                    if boot == 5:
+                        publish(image, server, f"{line}two")
+                    as_root(machine, "systemctl --no-block reboot")
+    assert endings == ["installed", *["already-installed"] * 4, "installed", "already-installed"]
 
 
 @pytest.mark.exhaustive
