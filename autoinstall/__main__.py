@@ -23,6 +23,7 @@ VERBS = {
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
+    "mark-bad": ("leave the booted slot at the next start", "node.markbad"),
 }
 """Each verb, what it is for, and its room, which has `add_arguments(parser)` and `main(args, host)`.
 

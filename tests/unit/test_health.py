@@ -59,7 +59,8 @@ def test_every_design_check_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "check", "problem"),
     [
-        ("- squashfs /dev/loop0 ro", "- ext4 /dev/vda9 rw", "root", "/ is ext4, read-only"),
+        ("- squashfs /dev/mapper/autoinstall-root ro", "- ext4 /dev/vda9 rw", "root", "/ is ext4, read-only"),
+        ("/dev/mapper/autoinstall-root", "/dev/loop0", "root", "/ is /dev/loop0, and nobody verifies what is read"),
         ("- ext4 /dev/vda3 ro", "- ext4 /dev/vda4 ro", "root", "the slot is /dev/vda4, and Root-A is /dev/vda3"),
         ("/ /config rw", "/ /config ro", "config", "/config is read-only"),
         ("/dev/vda5 rw", "/dev/vdb5 rw", "config", "/config is /dev/vdb5, not Config"),
