@@ -5,6 +5,7 @@ So the image stays three files, and whoever vouches for initrd.img vouches for e
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ CPIO_ALIGNMENT = 4
 def add_hash_tree(image: Path, host: Host) -> str:
     """Append its hash tree to a file, and return dm-verity's table (dm-verity(8), verity.rst of the kernel)."""
     blocks = -(-image.stat().st_size // BLOCK_BYTES)
+    os.truncate(image, blocks * BLOCK_BYTES)
     said = host.run(
         "veritysetup", "format", "--no-superblock", f"--salt={NO_SALT}", "--hash=sha256",
         f"--data-block-size={BLOCK_BYTES}", f"--hash-block-size={BLOCK_BYTES}",

@@ -17,6 +17,7 @@ from tests.unit.node_machine import Node, node
 __all__ = ["node"]
 MOUNTINFO = "/proc/self/mountinfo"
 REALLY_WRITABLE = checks._writable
+REALLY_BELOW = checks._below
 IMAGE_ID = "0123456789abcdef" * 4
 
 
@@ -73,6 +74,23 @@ def test_every_design_check_is_in_the_table() -> None:
 def test_what_is_mounted_otherwise_is_seen(node: Node, old: str, new: str, check: str, problem: str) -> None:
     remount(node, old, new)
     assert problems(node) == {check: problem}
+
+
+def test_a_root_of_which_a_block_was_found_rotten_is_told(node: Node) -> None:
+    node.told["dmsetup"] = Completed(0, "0 157840 verity C\n", "")
+    assert problems(node) == {"root": "root.squashfs of slot A rots (see journalctl -k): upgrade, or install again"}
+
+
+def test_a_root_that_is_mapped_from_another_file_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_backing_file", lambda loop: (0, 0))
+    assert problems(node) == {"root": "/ is /dev/mapper/autoinstall-root, not the squashfs of a slot"}
+
+
+def test_below_a_mapped_device_is_what_sysfs_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dm-0/slaves/loop3").mkdir(parents=True)
+    (tmp_path / "mapped").symlink_to(tmp_path / "dm-0")
+    monkeypatch.setattr(checks, "BLOCKS", tmp_path)
+    assert REALLY_BELOW(str(tmp_path / "mapped")) == "/dev/loop3"
 
 
 @pytest.mark.parametrize("what", ["config", "logging"])
