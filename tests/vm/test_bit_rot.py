@@ -30,7 +30,7 @@ UNREAD = "usr/lib/autoinstall/boot/BOOTX64.EFI"
 """A file that only an installation reads."""
 BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
 ROTTEN = r"device-mapper: verity: \S+ (data|metadata) block \d+ is corrupted"
-PANIC = r"Kernel panic - not syncing: dm-verity device has corrupted blocks"
+PANIC = r"Kernel panic - not syncing: dm-verity device corrupted"
 SQUASHFS_HEAD_BYTES = 102
 """The superblock, and the options of zstd."""
 VERITY_BLOCK_BYTES = 4096
@@ -126,6 +126,7 @@ def test_a_file_that_rots_unread_is_a_read_error_on_a_node_that_is_up_and_the_ne
     with node(disk, tmp_path) as machine:
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "A"
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
+        assert machine.shell("dmsetup table autoinstall-root").split()[2:3] == ["verity"]
         assert "panic" not in machine.shell("dmsetup table autoinstall-root")
         assert "Input/output error" in machine.shell(f"cat /{UNREAD} >/run/read 2>/run/said; cat /run/said")
         assert int(machine.shell("stat -c %s /run/read")) < DATA_BLOCK_BYTES
