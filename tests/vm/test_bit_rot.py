@@ -21,7 +21,7 @@ from tests.vm.machine import Machine
 pytestmark = pytest.mark.vm
 
 BOOT_LIMIT_S = 180
-TELL_LIMIT_S = 60
+TELL_LIMIT_S = 90
 NOTHING = re.compile(r"(?!)")
 """A panic is what other tests call fatal."""
 ROOT_IMAGE = "root.squashfs"
@@ -132,6 +132,9 @@ def test_a_file_that_rots_unread_is_a_read_error_on_a_node_that_is_up_and_the_ne
         assert int(machine.shell("stat -c %s /run/read")) < DATA_BLOCK_BYTES
         machine.wait_for_line("^autoinstall: root: root.squashfs of slot A rots", TELL_LIMIT_S)
         machine.wait_for_line("^autoinstall: node=degraded slot=A .*failed=root", TELL_LIMIT_S)
+        verified = machine.shell("autoinstall verify", TELL_LIMIT_S, check=False).splitlines()
+        assert "slot A: root.squashfs is not what its manifest says" in verified
+        assert "slot B: every file is what the manifest says" in verified
         assert re.search(ROTTEN, machine.shell("journalctl -k -o cat --no-pager"))
         machine.power_off()
     assert slot_state(disk) == SlotState(Slot.B, 0, False, MOST_TRIES, True)
