@@ -56,11 +56,13 @@ def test_slots_that_are_whole_are_told(node: Node, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
-def test_a_file_of_the_slot_that_nobody_runs_from_is_named(
-    node: Node, slots: dict[str, Path], capsys: pytest.CaptureFixture[str], name: str
+@pytest.mark.parametrize(("slot", "device"), [("A", "/dev/vda3"), ("B", "/dev/vda4")])
+def test_a_file_that_rotted_is_named(
+    node: Node, slots: dict[str, Path], capsys: pytest.CaptureFixture[str], name: str, slot: str, device: str
 ) -> None:
-    (slots["/dev/vda4"] / name).write_bytes(b"rotten")
-    told = WHOLE.splitlines()[0] + f"\nslot B: {name} is not what its manifest says\n"
+    (slots[device] / name).write_bytes(b"rotten")
+    sound = f"slot {slot}: every file is what the manifest says"
+    told = WHOLE.replace(sound, f"slot {slot}: {name} is not what its manifest says")
     assert run(node, capsys) == (4, told)
 
 
