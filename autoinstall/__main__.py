@@ -22,7 +22,9 @@ VERBS = {
     "died": ("tell of a run that could not tell its end; for autoinstall-died.service", "died"),
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),
+    "verify": ("read both slots of this node, and compare them with their manifests", "node.verify"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
+    "mark-bad": ("leave the booted slot at the next start", "node.markbad"),
 }
 """Each verb, what it is for, and its room, which has `add_arguments(parser)` and `main(args, host)`.
 

@@ -80,6 +80,17 @@ def mark_good(state: SlotState, booted: Slot) -> SlotState:
     return replace(state, a_ok=True) if booted is Slot.A else replace(state, b_ok=True)
 
 
+def mark_bad(state: SlotState, booted: Slot) -> SlotState:
+    """The booted slot is not to be booted again: the other one is primary.
+
+    Only where the other was once good does this one lose what it has: else it is still the one to come back to.
+    """
+    state = replace(state, primary=booted.other)
+    if not state.good(booted.other):
+        return state
+    return replace(state, a_try=0, a_ok=False) if booted is Slot.A else replace(state, b_try=0, b_ok=False)
+
+
 def rearm(state: SlotState) -> SlotState:
     """All attempts back for every slot that was once good, so that power cuts do not add up to a fallback.
 

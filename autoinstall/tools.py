@@ -28,6 +28,7 @@ PACKAGE_OF = {
     "udevadm": "udev",
     "umount": "mount",
     "unshare": "util-linux",
+    "veritysetup": "cryptsetup-bin",
     "vgchange": "lvm2",
     "vgcreate": "lvm2",
     "xorriso": "xorriso",

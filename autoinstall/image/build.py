@@ -14,7 +14,7 @@ from pathlib import Path
 import autoinstall
 from autoinstall.errors import BadRecipe
 from autoinstall.host import Host, missing
-from autoinstall.image import debian, grub, iso, layers, pypi
+from autoinstall.image import debian, grub, iso, layers, pypi, verity
 from autoinstall.image import recipe as recipes
 from autoinstall.image.cache import MIB, Cache, Product, digest, require_space
 from autoinstall.image.layers import Layers
@@ -24,7 +24,7 @@ from autoinstall.image.tree import Tree
 
 SHIPPED = Path(__file__).parent / "recipes"
 IN_NAMESPACE = "AUTOINSTALL_BUILD_NAMESPACE"
-TOOLS = ("mmdebstrap", "mksquashfs", "xorriso", "mformat", "mcopy", "tar", "unshare")
+TOOLS = ("mmdebstrap", "mksquashfs", "xorriso", "mformat", "mcopy", "tar", "unshare", "veritysetup")
 OUTPUT_MIB = 400
 NEEDS_MIB = {"base": 1200, "grub": 300, "python": 20, "initramfs": 800, "image": 800}
 
@@ -179,6 +179,7 @@ class Builder:
             for name in ("vmlinuz", "initrd.img"):
                 _copy(initramfs / name, place / name)
             kernel = layers.make_root(parts, place, self.cache)
+            verity.add_table(place / "initrd.img", verity.add_hash_tree(place / "root.squashfs", self.host))
             (place / MANIFEST_NAME).write_bytes(render_manifest(self.manifest(place, base, kernel)))
 
         return self.cache.get(Product("image", ingredients, NEEDS_MIB["image"]), make)

@@ -31,6 +31,8 @@ telling, for a health that systemd ends says nothing."""
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_INFO64_BYTES = 232
 SSH_UNITS = ("ssh.service", "ssh.socket")
+MAPPED_ROOT = "/dev/mapper/autoinstall-root"
+BLOCKS = Path("/sys/class/block")
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,18 @@ class FstabLine:
 
 
 def root(host: Host) -> str:
-    """/ is the squashfs of the booted slot, read-only."""
+    """/ is the squashfs of the booted slot, read-only, and every block of it that was read is what was built."""
     there = mounts(host)
     mount = there["/"]
     if mount.filesystem != "squashfs" or "ro" not in mount.options:
         return f"/ is {mount.filesystem}, {'read-only' if 'ro' in mount.options else 'writable'}"
-    if _backing_file(mount.source) != _identity(BOOTED_IMAGE / "root.squashfs"):
+    if mount.source != MAPPED_ROOT:
+        return f"/ is {mount.source}, and nobody verifies what is read"
+    if _backing_file(_below(MAPPED_ROOT)) != _identity(BOOTED_IMAGE / "root.squashfs"):
         return f"/ is {mount.source}, not the squashfs of a slot"
+    status = host.run("dmsetup", "status", MAPPED_ROOT, doing="asking dm-verity for bit rot").stdout
+    if status.split()[3:] != ["V"]:
+        return f"root.squashfs of slot {booted_slot(host)} rots (see journalctl -k): upgrade, or install again"
     label = booted_slot(host).partition_label
     source = there[str(BOOTED_IMAGE)].source
     expected = partitions(host).get(label)
@@ -170,6 +177,12 @@ def _program(path: Path, until_s: float) -> Callable[[Host], str]:
         return "" if done.status == 0 else f"exit status {done.status}: {said[-1]}"
 
     return look
+
+
+def _below(mapped: str) -> str:
+    """The one device that a device of device-mapper is made of. Raises OSError, ValueError."""
+    (below,) = (BLOCKS / Path(os.path.realpath(mapped)).name / "slaves").iterdir()
+    return f"/dev/{below.name}"
 
 
 def _backing_file(loop: str) -> tuple[int, int]:

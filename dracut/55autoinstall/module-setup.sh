@@ -11,12 +11,14 @@ depends() {
 }
 
 installkernel() {
-    hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console
+    hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console \
+        dm_verity sha256_ssse3
 }
 
 install() {
     local unit
-    inst_multiple blkid cat date e2fsck fsck.ext4 mount mkdir reboot poweroff readlink sleep timeout tr udevadm umount
+    inst_multiple blkid cat date dmsetup e2fsck fsck.ext4 losetup mount mkdir reboot poweroff readlink sed sleep timeout \
+        tr udevadm umount
     inst_simple "$moddir/autoinstall-lib.sh" /lib/autoinstall-lib.sh
     for unit in sysroot.mount systemd-networkd.service systemd-networkd.socket; do
         inst_simple "$moddir/not-on-a-node.conf" "$systemdsystemunitdir/$unit.d/not-on-a-node.conf"

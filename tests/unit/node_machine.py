@@ -17,7 +17,7 @@ from autoinstall.slots import fresh, render_env
 
 LABELS = ("BIOS-boot", "EFI", "Root-A", "Root-B", "Config", "Logging", "HostVG")
 MOUNTS = """\
-20 1 7:0 / / ro,relatime shared:1 - squashfs /dev/loop0 ro,errors=continue
+20 1 253:0 / / ro,relatime shared:1 - squashfs /dev/mapper/autoinstall-root ro,errors=continue
 21 20 254:3 / {run}/slot ro,nosuid,nodev,noexec shared:2 - ext4 /dev/vda3 ro
 22 20 254:5 / /config rw,nosuid,nodev,noatime shared:3 - ext4 /dev/vda5 rw
 23 20 0:30 / /etc rw,nosuid,nodev shared:4 - overlay autoinstall rw,upperdir=/sysroot/config/etc/upper
@@ -66,6 +66,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
         (checks, "BOOTED_IMAGE"): run / "slot",
         (checks, "NETWORK_FILES"): network,
         (checks, "HEALTH_D"): (tmp_path / "health.d",),
+        (checks, "_below"): lambda mapped: "/dev/loop0",
         (checks, "_backing_file"): lambda loop: checks._identity(run / "slot/root.squashfs"),
         (checks, "_writable"): lambda directory: "",
         (health, "BOOTED_IMAGE"): run / "slot",
@@ -79,7 +80,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     return Node(
         tmp_path,
         files={"/proc/self/mountinfo": MOUNTS.format(run=run), "/etc/fstab": "# none\n"},
-        told={"networkctl": Completed(0, up, "")},
+        told={"networkctl": Completed(0, up, ""), "dmsetup": Completed(0, "0 157840 verity V\n", "")},
     )
 
 

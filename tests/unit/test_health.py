@@ -17,6 +17,7 @@ from tests.unit.node_machine import Node, node
 __all__ = ["node"]
 MOUNTINFO = "/proc/self/mountinfo"
 REALLY_WRITABLE = checks._writable
+REALLY_BELOW = checks._below
 IMAGE_ID = "0123456789abcdef" * 4
 
 
@@ -59,7 +60,8 @@ def test_every_design_check_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "check", "problem"),
     [
-        ("- squashfs /dev/loop0 ro", "- ext4 /dev/vda9 rw", "root", "/ is ext4, read-only"),
+        ("- squashfs /dev/mapper/autoinstall-root ro", "- ext4 /dev/vda9 rw", "root", "/ is ext4, read-only"),
+        ("/dev/mapper/autoinstall-root", "/dev/loop0", "root", "/ is /dev/loop0, and nobody verifies what is read"),
         ("- ext4 /dev/vda3 ro", "- ext4 /dev/vda4 ro", "root", "the slot is /dev/vda4, and Root-A is /dev/vda3"),
         ("/ /config rw", "/ /config ro", "config", "/config is read-only"),
         ("/dev/vda5 rw", "/dev/vdb5 rw", "config", "/config is /dev/vdb5, not Config"),
@@ -72,6 +74,23 @@ def test_every_design_check_is_in_the_table() -> None:
 def test_what_is_mounted_otherwise_is_seen(node: Node, old: str, new: str, check: str, problem: str) -> None:
     remount(node, old, new)
     assert problems(node) == {check: problem}
+
+
+def test_a_root_of_which_a_block_was_found_rotten_is_told(node: Node) -> None:
+    node.told["dmsetup"] = Completed(0, "0 157840 verity C\n", "")
+    assert problems(node) == {"root": "root.squashfs of slot A rots (see journalctl -k): upgrade, or install again"}
+
+
+def test_a_root_that_is_mapped_from_another_file_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_backing_file", lambda loop: (0, 0))
+    assert problems(node) == {"root": "/ is /dev/mapper/autoinstall-root, not the squashfs of a slot"}
+
+
+def test_below_a_mapped_device_is_what_sysfs_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dm-0/slaves/loop3").mkdir(parents=True)
+    (tmp_path / "mapped").symlink_to(tmp_path / "dm-0")
+    monkeypatch.setattr(checks, "BLOCKS", tmp_path)
+    assert REALLY_BELOW(str(tmp_path / "mapped")) == "/dev/loop3"
 
 
 @pytest.mark.parametrize("what", ["config", "logging"])

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, StateUnreadable
-from autoinstall.node import state
+from autoinstall.node import markbad, state
 from autoinstall.node.markgood import main
 from autoinstall.node.state import change_slot_state, partitions, slot_state, write_state
-from autoinstall.slots import Slot, SlotState, fresh, mark_good, parse_env, render_env
+from autoinstall.slots import Slot, SlotState, fresh, mark_bad, mark_good, parse_env, render_env
 from tests.unit.node_machine import Node, esp, node
 
 __all__ = ["esp", "node"]
@@ -34,6 +34,17 @@ def test_mark_good_marks_the_booted_slot_in_both_copies(node: Node, esp: Path) -
     assert main(argparse.Namespace(rearm=False), node) == 0
     for copy in state.STATE_COPIES:
         assert parse_env((esp / copy).read_bytes()) == mark_good(fresh(), Slot.A)
+
+
+def test_mark_bad_leaves_the_booted_slot_in_both_copies(
+    node: Node, esp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both_good = SlotState(Slot.A, 3, True, 3, True)
+    write_state(esp, both_good)
+    assert markbad.main(argparse.Namespace(), node) == 0
+    for copy in state.STATE_COPIES:
+        assert parse_env((esp / copy).read_bytes()) == mark_bad(both_good, Slot.A)
+    assert capsys.readouterr().out == "slot A is left: the next start takes slot B\n"
 
 
 def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from autoinstall.slots import (
     ENV_BYTES,
     ENV_SIGNATURE,
+    MOST_TRIES,
     ONE_SECTOR_BYTES,
     Slot,
     SlotState,
     fresh,
+    mark_bad,
     mark_good,
     parse_env,
     pick,
@@ -74,6 +76,23 @@ def test_a_fallback_that_is_healthy_gives_the_primary_its_attempts_back() -> Non
 def test_a_fallback_that_is_healthy_does_not_rearm_an_image_that_never_was() -> None:
     state = rearm(mark_good(SlotState(Slot.B, 2, True, 0, False), Slot.A))
     assert (state.b_try, pick(state)[0]) == (0, Slot.A)
+
+
+@given(states, st.sampled_from(Slot))
+def test_a_slot_marked_bad_is_left_and_never_the_last_that_could_be_booted(state: SlotState, slot: Slot) -> None:
+    marked = mark_bad(state, slot)
+    assert mark_bad(marked, slot) == marked
+    other = slot.other
+    if state.good(other):
+        assert set(boots(rearm(marked), 9)) == {other.value}
+    elif state.good(slot):
+        assert marked.good(slot)
+        assert slot.value in boots(marked, MOST_TRIES + 1)
+        assert boots(marked, 1) == (other.value if state.tries(other) else slot.value)
+
+
+def test_a_slot_marked_bad_while_the_other_is_new_puts_that_one_on_trial() -> None:
+    assert mark_bad(mark_good(fresh(), Slot.A), Slot.A).on_trial(Slot.B)
 
 
 def test_there_is_a_trial_only_where_there_is_something_to_fall_back_to() -> None:

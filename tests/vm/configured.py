@@ -44,9 +44,14 @@ class Finished:
                     machine.shell(f"chmod 755 {path}")
             machine.shell("umount /run/config")
         if state:
-            for name in STATE_COPIES:
-                disk.put_esp_file(name, render_env(state))
+            put_slot_state(disk, state)
         return disk
+
+
+def put_slot_state(disk: DiskImage, state: SlotState) -> None:
+    """What GRUB will read from now on."""
+    for name in STATE_COPIES:
+        disk.put_esp_file(name, render_env(state))
 
 
 def slot_state(disk: DiskImage) -> SlotState:

@@ -114,6 +114,21 @@ class DiskImage:
             capture_output=True,
         )
 
+    def ext_offset(self, label: str, name: str, offset: int) -> int:
+        """Where on the disk a byte of a file of an ext4 partition is."""
+        block_bytes = int(self.ext_superblock(label)["Block size"])
+        block = int(self._debugfs(label, f"bmap {name} {offset // block_bytes}"))
+        assert block, f"{name} has a hole at {offset}"
+        return self.table[label].start_bytes + block * block_bytes + offset % block_bytes
+
+    def flip_bit(self, offset: int) -> None:
+        """What rot does."""
+        with self.path.open("r+b") as file:
+            file.seek(offset)
+            (byte,) = file.read(1)
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+
     def ext_superblock(self, label: str) -> dict[str, str]:
         """What dumpe2fs -h says, by name."""
         text = _output("dumpe2fs", "-h", self._at(label, "?offset=")).decode()

@@ -89,7 +89,7 @@ def test_no_password_method_is_accepted(node: Machine, user: str) -> None:
 
 
 def test_the_root_is_the_image_and_cannot_be_written(node: Machine) -> None:
-    assert node.ssh.read("findmnt -no FSTYPE /").strip() == "squashfs"
+    assert node.ssh.read("findmnt -no FSTYPE,SOURCE /").split() == ["squashfs", "/dev/mapper/autoinstall-root"]
     assert "Read-only file system" in node.ssh.run("touch /usr/x /x").stderr
 
 

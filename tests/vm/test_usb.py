@@ -94,10 +94,10 @@ def modules_and_firmware(names: str) -> tuple[set[str], set[str]]:
 
 
 def names_in_initramfs(initrd: Path) -> str:
-    """Every name in both of its parts: microcode for the kernel itself, and what is unpacked for the system."""
+    """Every name in its first two parts: microcode for the kernel itself, and what is unpacked for the system."""
     data = initrd.read_bytes()
     early, main = data[: data.index(ZSTD_MAGIC)], data[data.index(ZSTD_MAGIC) :]
-    main = subprocess.run(["zstd", "-dc"], input=main, stdout=subprocess.PIPE, check=True).stdout
+    main = subprocess.run(["zstd", "-dcf"], input=main, stdout=subprocess.PIPE, check=True).stdout
     listings = [subprocess.run(["cpio", "-t"], input=part, capture_output=True, check=True) for part in (early, main)]
     return "\n".join(listing.stdout.decode() for listing in listings)
 
