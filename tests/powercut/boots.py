@@ -37,6 +37,14 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True)
+class Brought:
+    """What was brought to the machine: GRUB's files, and images."""
+
+    boot_files: Mapping[str, bytes]
+    image_ids: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Esp:
     """The EFI system partition: what is wrong with GRUB's files, and the slot state in both copies."""
 
@@ -46,14 +54,11 @@ class Esp:
 
 
 class Eyes:
-    """Looks at the states of one disk. What was seen of a region holds for every state that has the same bytes there.
+    """Looks at the states of one disk. What was seen of a region holds for every state with the same bytes there."""
 
-    `boot_files`: GRUB's, as the image brings them.
-    """
-
-    def __init__(self, content: Content, boot_files: Mapping[str, bytes]) -> None:
+    def __init__(self, content: Content, known: Brought) -> None:
         self.content = content
-        self.boot_files = boot_files
+        self.known = known
         self._seen: dict[tuple[object, ...], object] = {}
 
     def remember(self, what: str, regions: tuple[str, ...], look: Callable[[], Seen]) -> Seen:
@@ -108,11 +113,11 @@ class Eyes:
 
     def loader_problem(self) -> str:
         """What of GRUB's way to its state is not there; empty where a BIOS and a UEFI machine come that far."""
-        code = self.boot_files["boot.img"][: gpt.BOOT_CODE_BYTES]
+        code = self.known.boot_files["boot.img"][: gpt.BOOT_CODE_BYTES]
         sector_0 = self.content.read(0, SECTOR)
         if sector_0[: len(code)] != code or not gpt.has_protective_mbr(sector_0):
             return "sector 0 is not what an install writes"
-        core = self.boot_files["core.img"]
+        core = self.known.boot_files["core.img"]
         if self.remember("core", ("BIOS-boot",), lambda: self.at("BIOS-boot")(0, len(core))) != core:
             return "GRUB's core image is not whole"
         return self.esp.problem
@@ -126,7 +131,7 @@ class Eyes:
     def _esp(self) -> Esp:
         problem = ""
         for source, place in ESP_FILES.items():
-            if self._esp_file(place) != self.boot_files[source]:
+            if self._esp_file(place) != self.known.boot_files[source]:
                 problem = f"{place} on the ESP is not whole"
         first, second = (self._esp_file(name) for name in STATE_COPIES)
         return Esp(problem, (parse_env(first), parse_env(second)), read_state(first, second))

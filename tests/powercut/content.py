@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.powercut.trace import SECTOR, Entry, Store
 
-Undo = list[tuple[int, int, int]]
 MASK = (1 << 64) - 1
+Undo = tuple[int, int, dict[int, int], range]
+"""A region, the sum of it before, where what was overwritten had been, and the sectors that were written."""
 TABLE, BACKUP, REST = "table", "backup table", "rest"
 
 
@@ -33,33 +34,44 @@ class Content:
 
     # Changing it
 
-    def apply(self, entry: Entry, only: Sequence[int] | None = None) -> Undo:
+    def apply(self, entry: Entry, only: Sequence[int] | None = None) -> list[Undo]:
         """The disk after a write, or after these sectors of it; and what brings it back."""
-        undo: Undo = []
-        for index in range(entry.count) if only is None else only:
-            sector = entry.sector + index
-            region = self._region(sector)
-            undo.append((region, sector, self._where[region].get(sector, -1)))
-            self._set(region, sector, entry.data + index)
+        if only is None:
+            return [self._set(run, entry.data + run.start - entry.sector) for run in self._split(entry)]
+        return [self._set(range(entry.sector + i, entry.sector + i + 1), entry.data + i) for i in only]
+
+    def revert(self, undo: list[Undo]) -> None:
+        """As before an `apply`; the last one first."""
+        for region, total, old, written in reversed(undo):
+            where = self._where[region]
+            if len(old) < len(written):
+                for sector in written:
+                    del where[sector]
+            where.update(old)
+            self._sums[region] = total
+
+    def _set(self, written: range, data: int) -> Undo:
+        """Sectors of one region."""
+        region = self._region(written.start)
+        where, hashes, total = self._where[region], self.store.hashes, self._sums[region]
+        old = {sector: where[sector] for sector in where.keys() & written}
+        undo = region, total, old, written
+        for sector, place in old.items():
+            total -= hash((sector, hashes[place])) if hashes[place] else 0
+        new = hashes[data : data + len(written)]
+        total += sum(hash(pair) for pair in zip(written, new, strict=True) if pair[1])
+        where.update(zip(written, range(data, data + len(written)), strict=True))
+        self._sums[region] = total & MASK
         return undo
 
-    def revert(self, undo: Undo) -> None:
-        """As before an `apply`; the last one first."""
-        for region, sector, data in reversed(undo):
-            self._set(region, sector, data)
-
-    def _set(self, region: int, sector: int, data: int) -> None:
-        where, hashes = self._where[region], self.store.hashes
-        old = where.get(sector, -1)
-        total = self._sums[region]
-        if old >= 0:
-            total -= hash((sector, hashes[old]))
-        if data >= 0 and hashes[data]:
-            where[sector] = data
-            total += hash((sector, hashes[data]))
-        elif old >= 0:
-            del where[sector]
-        self._sums[region] = total & MASK
+    def _split(self, entry: Entry) -> Iterator[range]:
+        """The sectors of a write, by region."""
+        sector = entry.sector
+        while sector < entry.end:
+            place = bisect_right(self._starts, sector)
+            stop = min(entry.end, self._starts[place]) if place < len(self._starts) else entry.end
+            yield range(sector, stop)
+            sector = stop
 
     def _region(self, sector: int) -> int:
         return self._region_of[bisect_right(self._starts, sector) - 1]
@@ -90,7 +102,8 @@ class Content:
         where = self._where[region]
         first = next(start for start, of in zip(self._starts, self._region_of, strict=True) if of == region)
         run: list[int] = []
-        for sector in [*sorted(where), -1]:
+        filled = sorted(sector for sector, data in where.items() if self.store.hashes[data])
+        for sector in [*filled, -1]:
             if run and (sector != run[0] + len(run) or where[sector] != where[run[0]] + len(run)):
                 yield (run[0] - first) * SECTOR, self.store.read(where[run[0]], len(run))
                 run = []

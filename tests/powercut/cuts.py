@@ -7,7 +7,7 @@ not others. What was flushed, and what was written with FUA, is there.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ Survivor = tuple[Entry, Sequence[int] | None]
 """A write, and which of its sectors are there; None is all."""
 HEAVY_SECTORS = 1 << 15
 """So much between two flushes, and a state costs a noticeable part of a second: they are made more rarely."""
-HEAVY_SHARE = 0.03
+HEAVY_SHARE, LAST_ENTRIES = 0.03, 8
 
 
 class Kind(StrEnum):
@@ -77,35 +77,50 @@ def _torn(count: int, dice: random.Random) -> Sequence[int]:
     return dice.choice([range(where), range(where, count), pages, any_of_them])
 
 
-def plan(trace: Trace, wanted: int, seed: int, region_of: Callable[[int], str]) -> dict[int, list[Cut]]:
-    """Cuts by the number of the epoch: every prefix, every flush, and drawn ones up to `wanted`."""
-    dice = random.Random(f"{seed}/{trace.name}")
-    epochs = list(trace.epochs())
-    cuts: dict[int, set[Cut]] = {number: set() for number in range(len(epochs))}
-    for number, (start, end) in enumerate(epochs):
+def sure_cuts(trace: Trace) -> dict[int, list[Cut]]:
+    """By the number of the epoch: every prefix, and at every flush and mark what was flushed."""
+    cuts = {}
+    for number, (start, end) in enumerate(trace.epochs()):
         marks = {mark.at for mark in trace.marks if start <= mark.at <= end}
-        cuts[number] |= {Cut(at, Kind.FLUSHED) for at in {end, *marks}}
-        cuts[number] |= {Cut(at + 1, Kind.PREFIX) for at in range(start, end) if trace.entries[at].count}
-    places = list(_places(trace, epochs, dice, region_of))
-    missing = wanted - sum(map(len, cuts.values()))
-    drawn = 0
-    while places and drawn < missing:
-        number, at = dice.choice(dice.choice(places))
+        flushed = [Cut(at, Kind.FLUSHED) for at in {end, *marks}]
+        prefixes = [Cut(at + 1, Kind.PREFIX) for at in range(start, end) if trace.entries[at].count]
+        cuts[number] = sorted([*flushed, *prefixes])
+    return cuts
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many cuts, drawn; `first` is the number of the first."""
+
+    count: int
+    seed: int
+    first: int = 0
+
+
+def drawn_cuts(trace: Trace, draw: Draw, region_of: Callable[[int], str]) -> dict[int, list[Cut]]:
+    """By the number of the epoch. Half of them anywhere, half in regions that are all as likely, however small;
+    and half of all right before the next flush, where most can be lost.
+    """
+    dice = random.Random(f"{draw.seed}/{trace.name}/{draw.first}")
+    epochs = list(trace.epochs())
+    by_region = _places(trace, dice, region_of)
+    anywhere = [place for places in by_region for place in places]
+    cuts: dict[int, list[Cut]] = {}
+    for number in range(draw.first, draw.first + draw.count if anywhere else draw.first):
+        epoch, at = dice.choice(anywhere if number % 2 else dice.choice(by_region))
+        at = dice.choice((at, epochs[epoch][1]))
         kind = dice.choice((Kind.DROPPED, Kind.REORDERED, Kind.REORDERED, Kind.TORN))
-        cuts[number].add(Cut(at, kind, drawn))
-        drawn += 1
-    return {number: sorted(found) for number, found in cuts.items() if found}
+        cuts.setdefault(epoch, []).append(Cut(at, kind, number))
+    return cuts
 
 
-def _places(
-    trace: Trace, epochs: Sequence[tuple[int, int]], dice: random.Random, region_of: Callable[[int], str]
-) -> Iterator[list[tuple[int, int]]]:
-    """Where to draw from, by region: each is as likely as the next, however much is written to it."""
+def _places(trace: Trace, dice: random.Random, region_of: Callable[[int], str]) -> list[list[tuple[int, int]]]:
+    """Where to draw from, by region: number of the epoch, and the entry behind a write."""
     by_region: dict[str, list[tuple[int, int]]] = {}
-    for number, (start, end) in enumerate(epochs):
+    for number, (start, end) in enumerate(trace.epochs()):
         heavy = sum(entry.count for entry in trace.entries[start:end]) > HEAVY_SECTORS
         for at in range(start, end):
             entry = trace.entries[at]
-            if entry.count and (not heavy or dice.random() < HEAVY_SHARE):
+            if entry.count and (not heavy or at > end - LAST_ENTRIES or dice.random() < HEAVY_SHARE):
                 by_region.setdefault(region_of(entry.sector), []).append((number, at + 1))
-    yield from by_region.values()
+    return list(by_region.values())

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from autoinstall.layout import PARTITIONS
-from tests.powercut.boots import Eyes
+from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content
-from tests.powercut.cuts import Cut, Kind, plan, survivors
+from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.mends import Workshop
 from tests.powercut.promises import broken_promise, known
 from tests.powercut.recording import Recording
 from tests.powercut.trace import SECTOR, Trace, read_log
 from tests.vm.hardware import DISK_BYTES
 
+LEAST_DRAWN, LEAST_NEW = 100, 0.02
+"""A round draws so many cuts at least, and is the last where less than this share of them are new states."""
 FIRST_PARTITION = (1 << 20) // SECTOR
 
 
@@ -72,7 +74,7 @@ class Lab:
         content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
         for entry in self._entries:
             content.apply(entry)
-        starts = Eyes(content, {}).partitions
+        starts = Eyes(content, Brought({}, frozenset())).partitions
         assert list(starts) == [row.label for row in PARTITIONS], f"the recording ends with {starts}"
         last = max(end for _, end in starts.values())
         return {TABLE: (0, FIRST_PARTITION), **starts, BACKUP: (last, DISK_BYTES // SECTOR)}
@@ -84,26 +86,52 @@ class Lab:
             content.apply(entry)
         return content
 
-    def run(self, trace: Trace, wanted: int, seed: int, *, only: Cut | None = None, most: int = 0) -> Outcome:
-        """Cut it; `only` here, or until there are `most` violations."""
+    def run(self, trace: Trace, wanted: int, seed: int) -> Outcome:
+        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come."""
         began_s = time.monotonic()
         content = self.content(trace)
-        eyes = Eyes(content, self.recording.boot_files)
-        sizes = {name: (end - first) * SECTOR for name, (first, end) in self.regions.items()}
-        watched = sorted({path for mark in trace.marks for path in mark.config})
-        workshop = Workshop(eyes, sizes, watched)
+        look = Look(self, trace, seed)
+        look.at(content, sure_cuts(trace))
+        drawn, before = 0, 0
+        while look.outcome.distinct < wanted and look.outcome.distinct - before >= drawn * LEAST_NEW:
+            missing, before = wanted - look.outcome.distinct, look.outcome.distinct
+            draw = Draw(max(LEAST_DRAWN, missing), seed, first=look.drawn)
+            content = self.content(trace)
+            look.at(content, drawn_cuts(trace, draw, content.region_at))
+            drawn, look.drawn = draw.count, look.drawn + draw.count
+        look.outcome.seconds = time.monotonic() - began_s
+        return look.outcome
+
+    def again(self, trace: Trace, cut: Cut, seed: int) -> Outcome:
+        """One cut of an earlier run."""
+        number = next(number for number, (_, end) in enumerate(trace.epochs()) if cut.at <= end)
+        look = Look(self, trace, seed)
+        look.at(self.content(trace), {number: [cut]})
+        return look.outcome
+
+
+class Look:
+    """Looks at states of a trace, and keeps what came of it."""
+
+    def __init__(self, lab: Lab, trace: Trace, seed: int) -> None:
+        sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
+        self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
+        self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
+        self._trace, self._seed = trace, seed
         stretch = trace.entries[trace.begin : trace.end]
-        outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
-        planned = {epoch_of(trace, only): [only]} if only else plan(trace, wanted, seed, content.region_at)
-        for cut in states(trace, content, planned, seed):
-            outcome.states += 1
-            outcome.digests.add(content.digest())
-            if problem := broken_promise(eyes, workshop, known(trace.marks, cut.at)):
-                outcome.violations.append(Violation(trace.name, seed, cut, problem))
-                if most and len(outcome.violations) >= most:
-                    break
-        outcome.mended, outcome.seconds = workshop.count, time.monotonic() - began_s
-        return outcome
+        self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
+        self.drawn = 0
+
+    def at(self, content: Content, planned: Mapping[int, Sequence[Cut]]) -> None:
+        """The states that these cuts leave. `content` is the disk as the trace begins, and is changed."""
+        self._eyes.content = content
+        for cut in states(self._trace, content, planned, self._seed):
+            self.outcome.states += 1
+            self.outcome.digests.add(content.digest())
+            problem = broken_promise(self._eyes, self._workshop, known(self._trace.marks, cut.at))
+            if problem:
+                self.outcome.violations.append(Violation(self._trace.name, self._seed, cut, problem))
+        self.outcome.mended = self._workshop.count
 
 
 def states(trace: Trace, content: Content, planned: Mapping[int, Sequence[Cut]], seed: int) -> Iterator[Cut]:
@@ -121,9 +149,3 @@ def states(trace: Trace, content: Content, planned: Mapping[int, Sequence[Cut]],
             content.apply(trace.entries[index])
             if cut_here := prefixes.get(index + 1):
                 yield cut_here
-
-
-def epoch_of(trace: Trace, cut: Cut) -> int:
-    """The number of the stretch between two flushes that a cut falls into."""
-    ends = [end for _, end in trace.epochs()]
-    return next(number for number, end in enumerate(ends) if cut.at <= end)

@@ -14,6 +14,9 @@ from tests.powercut.ext4 import Ext4
 
 REPAIRED = 2
 """e2fsck's highest exit status with which a node mounts a filesystem for writing."""
+CANNOT_BEGIN = "8 of"
+BACKUPS = ("", "-b 8193 -B 1024", "-b 32768 -B 4096")
+"""The superblocks that the node tries, one after the other, where e2fsck cannot even begin."""
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -52,12 +55,17 @@ class Workshop:
 
 def _repair(path: str) -> str:
     """As dracut/55autoinstall/mount-node.sh does; and what is left then must be sound in every part."""
-    for words in (["e2fsck", "-p", path], ["e2fsck", "-f", "-n", path]):
-        done = subprocess.run(words, capture_output=True, text=True)
-        if done.returncode > (REPAIRED if "-p" in words else 0):
-            said = " ".join((done.stdout + done.stderr).split())
-            return f"{' '.join(words[:-1])} exits with {done.returncode}: {said[-300:]}"
-    return ""
+    for backup in BACKUPS:
+        problem = _e2fsck(["-p", *backup.split()], path, REPAIRED)
+        if not problem.startswith(CANNOT_BEGIN):
+            break
+    return problem or _e2fsck(["-f", "-n"], path, 0)
+
+
+def _e2fsck(options: list[str], path: str, worst: int) -> str:
+    done = subprocess.run(["e2fsck", *options, path], capture_output=True, text=True)
+    said = " ".join((done.stdout + done.stderr).replace(path, "").split())
+    return "" if done.returncode <= worst else f"{done.returncode} of e2fsck {' '.join(options)}: {said[-300:]}"
 
 
 def _files(fd: int, names: Sequence[str]) -> dict[str, bytes | None]:

@@ -28,13 +28,15 @@ class Known:
 
 
 def known(marks: Sequence[Mark], at: int) -> Known:
-    """What holds for a cut before entry `at`."""
+    """What holds for a cut before entry `at`. What was begun there had not written anything yet."""
     config: dict[str, frozenset[str | None]] = {}
     state: dict[str, frozenset[object]] = {}
     told = set()
     for mark in marks:
         if mark.at > at:
             break
+        if not mark.acknowledged and mark.at == at:
+            continue
         if mark.acknowledged:
             told.add(mark.what)
             config.update({path: frozenset([text]) for path, text in mark.config.items()})
@@ -67,8 +69,15 @@ def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
 
 
 def _slots(eyes: Eyes) -> str:
-    problems = {slot: eyes.slot_problem(slot) for slot in (eyes.picked, eyes.picked.other)}
-    return next((f"slot {slot}: {problem}" for slot, problem in problems.items() if problem), "")
+    """What GRUB may boot, now or when that fails, is whole, and one of the images that were brought here."""
+    state = eyes.esp.state
+    for slot in (eyes.picked, eyes.picked.other):
+        if slot is eyes.picked or state.tries(slot) or state.good(slot):
+            if problem := eyes.slot_problem(slot):
+                return f"slot {slot} may boot: {problem}"
+            if eyes.image_id(slot) not in eyes.known.image_ids:
+                return f"slot {slot} may boot, and holds an image that nobody brought"
+    return ""
 
 
 def _state(eyes: Eyes, told: Known) -> str:

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from autoinstall.host import Host
 from autoinstall.image.cache import Cache, Product, digest
+from tests.powercut.boots import Brought
 from tests.powercut.marks import Mark, load
 from tests.powercut.record import BOOT_FILES, PHASES, Setting, record
+from tests.vm.hardware import Bus, Firmware
 from tests.vm.image import ROOT, Image, cache
 
 INGREDIENTS = ("autoinstall", "dracut", "units", "tests/powercut/record.py", "tests/powercut/marks.py")
 NEEDS_MIB = 4096
+SETTINGS = {setting.name: setting for setting in (Setting(), Setting(Firmware.UEFI, Bus.SATA))}
+"""The machines, the everyday one first."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,11 @@ class Recording:
         return Image(self.place)
 
     @cached_property
-    def boot_files(self) -> dict[str, bytes]:
-        """GRUB as the image brings it."""
-        return {name: (self.place / name).read_bytes() for name in BOOT_FILES}
-
-    @property
-    def image_ids(self) -> frozenset[str]:
-        """Of every image that was ever brought to this machine."""
-        found = (json.loads(path.read_text()) for path in self.place.glob("manifest*.json"))
-        return frozenset(str(manifest["image_id"]) for manifest in found)
+    def brought(self) -> Brought:
+        """GRUB as the image brings it, and every image that was ever brought to this machine."""
+        manifests = (json.loads(path.read_text()) for path in self.place.glob("manifest*.json"))
+        ids = frozenset(str(manifest["image_id"]) for manifest in manifests)
+        return Brought({name: (self.place / name).read_bytes() for name in BOOT_FILES}, ids)
 
     def stretch(self, phase: str) -> tuple[int, int]:
         """The entries of the log that belong to a phase: from, and up to."""
