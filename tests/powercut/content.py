@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tests.powercut.trace import SECTOR, Entry, Store
 
@@ -100,7 +101,7 @@ class Content:
         """Everything that is not zero in a region: offsets in bytes from its start, in order, and the bytes."""
         region = self.names.index(name)
         where = self._where[region]
-        first = next(start for start, of in zip(self._starts, self._region_of, strict=True) if of == region)
+        first = self._first(name)
         run: list[int] = []
         filled = sorted(sector for sector, data in where.items() if self.store.hashes[data])
         for sector in [*filled, -1]:
@@ -108,6 +109,21 @@ class Content:
                 yield (run[0] - first) * SECTOR, self.store.read(where[run[0]], len(run))
                 run = []
             run.append(sector)
+
+    def write_to(self, disk: Path) -> Path:
+        """The same bytes in a file, which has holes where there are zeros."""
+        with disk.open("wb") as file:
+            file.truncate(self.size_bytes)
+            for name in self.names:
+                first = self._first(name)
+                for offset, data in self.runs(name):
+                    file.seek(first * SECTOR + offset)
+                    file.write(data)
+        return disk
+
+    def _first(self, name: str) -> int:
+        region = self.names.index(name)
+        return next(start for start, of in zip(self._starts, self._region_of, strict=True) if of == region)
 
     def _runs_between(self, sector: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Sectors that lie behind each other in the store too: sector, place or -1 for zeros, and how many."""

@@ -7,7 +7,7 @@ not others. What was flushed, and what was written with FUA, is there.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ Survivor = tuple[Entry, Sequence[int] | None]
 """A write, and which of its sectors are there; None is all."""
 HEAVY_SECTORS = 1 << 15
 """So much between two flushes, and a state costs a noticeable part of a second: they are made more rarely."""
+FEW_SECTORS = 6
 HEAVY_SHARE, LAST_ENTRIES = 0.03, 8
 
 
@@ -27,7 +28,8 @@ class Kind(StrEnum):
     FLUSHED = "flushed"
     DROPPED = "dropped"
     REORDERED = "reordered"
-    TORN = "torn"
+    SUBSET = "subset"  # these sectors, by the bits of the number; where there are few, every one of them is tried
+    TORN = "torn"  # the last write, and perhaps others too
 
 
 @dataclass(frozen=True, order=True)
@@ -60,13 +62,24 @@ def survivors(trace: Trace, start: int, cut: Cut, seed: int) -> list[Survivor]:
     if cut.kind is Kind.DROPPED:
         lost = dice.randrange(len(pending)) if pending else -1
         return [(entry, None) for index, entry in enumerate(pending) if index != lost or entry.is_durable]
-    share = dice.choice((0.1, 0.5, 0.9, 1.0)) if cut.kind is Kind.TORN else dice.choice((0.1, 0.3, 0.5, 0.7, 0.9))
-    kept: list[Survivor] = [(entry, None) for entry in pending if entry.is_durable or dice.random() < share]
-    if cut.kind is Kind.TORN and pending and not pending[-1].is_durable:
-        last = pending[-1]
-        kept = [(entry, only) for entry, only in kept if entry is not last]
-        kept.append((last, _torn(last.count, dice)))
+    if cut.kind is Kind.SUBSET:
+        return list(_chosen(pending, cut.number))
+    share = dice.choice((0.1, 0.3, 0.5, 0.7, 0.9, 1.0))
+    torn = dice.choice((0.0, 0.2, 1.0)) if cut.kind is Kind.TORN else 0.0
+    kept: list[Survivor] = []
+    for entry in pending:
+        is_last = cut.kind is Kind.TORN and entry is pending[-1]
+        if entry.is_durable:
+            kept.append((entry, None))
+        elif is_last or dice.random() < share:
+            kept.append((entry, _torn(entry.count, dice) if is_last or dice.random() < torn else None))
     return kept
+
+
+def _chosen(pending: Sequence[Entry], bits: int) -> Iterator[Survivor]:
+    for entry in pending:
+        yield entry, None if entry.is_durable else [index for index in range(entry.count) if bits >> index & 1]
+        bits >>= entry.count
 
 
 def _torn(count: int, dice: random.Random) -> Sequence[int]:
@@ -78,13 +91,15 @@ def _torn(count: int, dice: random.Random) -> Sequence[int]:
 
 
 def sure_cuts(trace: Trace) -> dict[int, list[Cut]]:
-    """By the number of the epoch: every prefix, and at every flush and mark what was flushed."""
+    """By the number of the epoch: every prefix, what was flushed, every subset where there are few sectors."""
     cuts = {}
     for number, (start, end) in enumerate(trace.epochs()):
         marks = {mark.at for mark in trace.marks if start <= mark.at <= end}
         flushed = [Cut(at, Kind.FLUSHED) for at in {end, *marks}]
         prefixes = [Cut(at + 1, Kind.PREFIX) for at in range(start, end) if trace.entries[at].count]
-        cuts[number] = sorted([*flushed, *prefixes])
+        sectors = sum(entry.count for entry in trace.entries[start:end])
+        subsets = [Cut(end, Kind.SUBSET, bits) for bits in range(1 << sectors if sectors <= FEW_SECTORS else 0)]
+        cuts[number] = sorted([*flushed, *prefixes, *subsets])
     return cuts
 
 

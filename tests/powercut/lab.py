@@ -17,7 +17,7 @@ from tests.powercut.recording import Recording
 from tests.powercut.trace import SECTOR, Trace, read_log
 from tests.vm.hardware import DISK_BYTES
 
-LEAST_DRAWN, LEAST_NEW = 100, 0.02
+LEAST_DRAWN, LEAST_NEW = 200, 0.02
 """A round draws so many cuts at least, and is the last where less than this share of them are new states."""
 FIRST_PARTITION = (1 << 20) // SECTOR
 
@@ -92,15 +92,28 @@ class Lab:
         content = self.content(trace)
         look = Look(self, trace, seed)
         look.at(content, sure_cuts(trace))
-        drawn, before = 0, 0
-        while look.outcome.distinct < wanted and look.outcome.distinct - before >= drawn * LEAST_NEW:
-            missing, before = wanted - look.outcome.distinct, look.outcome.distinct
-            draw = Draw(max(LEAST_DRAWN, missing), seed, first=look.drawn)
+        drawn = 0
+        while True:
+            before = look.outcome.distinct
+            draw = Draw(max(LEAST_DRAWN, wanted - before), seed, first=drawn)
             content = self.content(trace)
             look.at(content, drawn_cuts(trace, draw, content.region_at))
-            drawn, look.drawn = draw.count, look.drawn + draw.count
+            drawn += draw.count
+            new = look.outcome.distinct - before
+            if look.outcome.distinct >= wanted or new < draw.count * LEAST_NEW:
+                break
         look.outcome.seconds = time.monotonic() - began_s
         return look.outcome
+
+    def state(self, trace: Trace, cut: Cut, seed: int) -> Content:
+        """What the disk holds after a cut."""
+        content = self.content(trace)
+        start = next(start for start, end in trace.epochs() if cut.at <= end)
+        for entry in trace.entries[trace.begin : start]:
+            content.apply(entry)
+        for entry, only in survivors(trace, start, cut, seed):
+            content.apply(entry, only)
+        return content
 
     def again(self, trace: Trace, cut: Cut, seed: int) -> Outcome:
         """One cut of an earlier run."""
@@ -120,7 +133,6 @@ class Look:
         self._trace, self._seed = trace, seed
         stretch = trace.entries[trace.begin : trace.end]
         self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
-        self.drawn = 0
 
     def at(self, content: Content, planned: Mapping[int, Sequence[Cut]]) -> None:
         """The states that these cuts leave. `content` is the disk as the trace begins, and is changed."""

@@ -39,9 +39,9 @@ class Recording:
         return load(self.place / "marks.json")
 
     @property
-    def image(self) -> Image:
-        """What was installed; without its ISO."""
-        return Image(self.place)
+    def iso(self) -> Path:
+        """What the machine installed itself from."""
+        return Image(self.place).iso
 
     @cached_property
     def brought(self) -> Brought:
