@@ -1,0 +1,174 @@
+"""What firmware, GRUB and the installer make of a disk, offline: does it boot, from which slot, is all of it there.
+
+Read as they read: the primary table alone, no journal. Whether the installer takes the disk for a finished node
+is the product's own answer (probe.node_table).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TypeVar
+from unittest.mock import patch
+
+from autoinstall import block, gpt
+from autoinstall.errors import AutoinstallError
+from autoinstall.facts import NodeMark
+from autoinstall.image.manifest import Manifest, parse_manifest
+from autoinstall.node.state import STATE_COPIES
+from autoinstall.probe import node_table
+from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
+from autoinstall.slots import Slot, SlotState, parse_env, pick, read_state
+from autoinstall.steps.bootloader import ESP_FILES
+from tests.powercut.content import BACKUP, TABLE, Content
+from tests.powercut.ext4 import Ext4
+from tests.powercut.fat import Fat
+from tests.powercut.trace import SECTOR
+
+Seen = TypeVar("Seen")
+NONSENSE = (ValueError, struct.error, AutoinstallError, OverflowError, MemoryError)
+
+
+class Broken(Exception):
+    """Something that must be whole is not, and what."""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What was brought to the machine: GRUB's files, and images."""
+
+    boot_files: Mapping[str, bytes]
+    image_ids: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Esp:
+    """The EFI system partition: what is wrong with GRUB's files, and the slot state in both copies."""
+
+    problem: str
+    copies: tuple[SlotState | None, SlotState | None]
+    state: SlotState
+
+
+class Eyes:
+    """Looks at the states of one disk. What was seen of a region holds for every state with the same bytes there."""
+
+    def __init__(self, content: Content, known: Brought) -> None:
+        self.content = content
+        self.known = known
+        self._seen: dict[tuple[object, ...], object] = {}
+
+    def remember(self, what: str, regions: tuple[str, ...], look: Callable[[], Seen]) -> Seen:
+        """What `look` finds, once for each content of the regions."""
+        key = (what, *self.content.digest(*regions))
+        if key not in self._seen:
+            self._seen[key] = look()
+        return self._seen[key]  # type: ignore[return-value]
+
+    # The table
+
+    @property
+    def mark(self) -> NodeMark | None:
+        """What the installer recognises."""
+        return self.remember("mark", (TABLE, BACKUP), self._mark)
+
+    def _mark(self) -> NodeMark | None:
+        disk = SimpleNamespace(path="", size_bytes=self.content.size_bytes, sector_bytes=SECTOR)
+        with patch.object(block, "read_direct", lambda _path, offset, size: self.content.read(offset, size)):
+            found = node_table(disk)  # type: ignore[arg-type]
+        return found[0] if found else None
+
+    @property
+    def may_start(self) -> bool:
+        """Whether any firmware may find something to start: code or a signature in sector 0."""
+        return any(self.content.read(0, SECTOR))
+
+    def partition(self, label: str) -> int:
+        """Where a partition starts in bytes. Raises Broken."""
+        if label not in self.partitions:
+            raise Broken(f"the primary table has no {label}")
+        return self.partitions[label][0] * SECTOR
+
+    @property
+    def partitions(self) -> dict[str, tuple[int, int]]:
+        """Label -> first sector and the one behind the last, by the primary table."""
+        return self.remember("partitions", (TABLE,), self._partitions)
+
+    def _partitions(self) -> dict[str, tuple[int, int]]:
+        header = gpt.parse_header(self.content.read(SECTOR, SECTOR))
+        if header is None:
+            return {}
+        entries = gpt.parse_entries(header, self.content.read(header.entries_lba * SECTOR, gpt.ENTRIES_BYTES))
+        return {entry.label: (entry.first_lba, entry.last_lba + 1) for entry in entries or ()}
+
+    def at(self, label: str) -> Callable[[int, int], bytes]:
+        """Reads in a partition. Raises Broken."""
+        start = self.partition(label)
+        return lambda offset, count: self.content.read(start + offset, count)
+
+    # GRUB
+
+    def loader_problem(self) -> str:
+        """What of GRUB's way to its state is not there; empty where a BIOS and a UEFI machine come that far."""
+        code = self.known.boot_files["boot.img"][: gpt.BOOT_CODE_BYTES]
+        sector_0 = self.content.read(0, SECTOR)
+        if sector_0[: len(code)] != code or not gpt.has_protective_mbr(sector_0):
+            return "sector 0 is not what an install writes"
+        core = self.known.boot_files["core.img"]
+        if self.remember("core", ("BIOS-boot",), lambda: self.at("BIOS-boot")(0, len(core))) != core:
+            return "GRUB's core image is not whole"
+        return self.esp.problem
+
+    @property
+    def esp(self) -> Esp:
+        """Raises Broken."""
+        self.partition("EFI")
+        return self.remember("esp", ("EFI",), self._esp)
+
+    def _esp(self) -> Esp:
+        problem = ""
+        for source, place in ESP_FILES.items():
+            if self._esp_file(place) != self.known.boot_files[source]:
+                problem = f"{place} on the ESP is not whole"
+        first, second = (self._esp_file(name) for name in STATE_COPIES)
+        return Esp(problem, (parse_env(first), parse_env(second)), read_state(first, second))
+
+    def _esp_file(self, name: str) -> bytes:
+        try:
+            return Fat.of(self.at("EFI")).file(name)
+        except NONSENSE:
+            return b""
+
+    def slot_problem(self, slot: Slot) -> str:
+        """What of a slot is not as its manifest says; empty where all of it is whole. Raises Broken."""
+        return self._slot_seen(slot)[0]
+
+    def image_id(self, slot: Slot) -> str:
+        """Of the manifest in a whole slot, else empty. Raises Broken."""
+        return self._slot_seen(slot)[1]
+
+    def _slot_seen(self, slot: Slot) -> tuple[str, str]:
+        label = slot.partition_label
+        self.partition(label)
+        return self.remember("slot", (label,), lambda: self._slot(label))
+
+    def _slot(self, label: str) -> tuple[str, str]:
+        try:
+            files = Ext4.of(self.at(label))
+            manifest: Manifest = parse_manifest(files.file("manifest.json"))
+            kernel_arguments_of(files.file(SLOT_CFG))
+            for file in manifest.files:
+                data = files.file(file.name)
+                if hashlib.sha256(data).hexdigest() != file.sha256:
+                    return f"{file.name} in {label} is not what its manifest says", ""
+        except NONSENSE as error:
+            return f"{label}: {error}", ""
+        return "", manifest.image_id
+
+    @property
+    def picked(self) -> Slot:
+        """The slot that GRUB will boot. Raises Broken."""
+        return pick(self.esp.state)[0]

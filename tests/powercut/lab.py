@@ -1,0 +1,163 @@
+"""One run of the laboratory: a trace, cut as often as asked, each state looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from autoinstall.layout import PARTITIONS
+from tests.powercut.boots import Brought, Eyes
+from tests.powercut.content import BACKUP, TABLE, Content
+from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
+from tests.powercut.mends import Workshop
+from tests.powercut.promises import broken_promise, known
+from tests.powercut.recording import Recording
+from tests.powercut.trace import SECTOR, Trace, read_log
+from tests.vm.hardware import DISK_BYTES
+
+LEAST_DRAWN, LEAST_NEW = 200, 0.02
+"""A round draws so many cuts at least, and is the last where less than this share of them are new states."""
+FIRST_PARTITION = (1 << 20) // SECTOR
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A state in which a promise is broken."""
+
+    trace: str
+    seed: int
+    cut: Cut
+    problem: str
+
+    def __str__(self) -> str:
+        again = f"--trace {self.trace} --seed {self.seed} --only {self.cut}"
+        return f"{self.trace}: {self.cut}: {self.problem}\n    again: {again}"
+
+
+@dataclass
+class Outcome:
+    """What came of cutting a trace."""
+
+    trace: str
+    writes: int
+    flushes: int
+    states: int = 0
+    digests: set[tuple[int, ...]] = field(default_factory=set)
+    mended: int = 0
+    seconds: float = 0.0
+    violations: list[Violation] = field(default_factory=list)
+
+    @property
+    def distinct(self) -> int:
+        """States with different bytes on the disk."""
+        return len(self.digests)
+
+
+class Lab:
+    """A recording, ready to be cut."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self._entries, self._store = read_log(recording.log)
+
+    def trace(self, phase: str) -> Trace:
+        """A phase of the recording."""
+        begin, end = self.recording.stretch(phase)
+        marks = sorted(self.recording.marks, key=lambda mark: mark.at)
+        return Trace(phase, self._entries, begin, end, marks, self._store)
+
+    @cached_property
+    def regions(self) -> Mapping[str, tuple[int, int]]:
+        """Where the table and each partition are, by the finished disk."""
+        content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
+        for entry in self._entries:
+            content.apply(entry)
+        starts = Eyes(content, Brought({}, frozenset())).partitions
+        assert list(starts) == [row.label for row in PARTITIONS], f"the recording ends with {starts}"
+        last = max(end for _, end in starts.values())
+        return {TABLE: (0, FIRST_PARTITION), **starts, BACKUP: (last, DISK_BYTES // SECTOR)}
+
+    def content(self, trace: Trace) -> Content:
+        """The disk as a trace begins."""
+        content = Content(trace.store, DISK_BYTES, self.regions)
+        for entry in trace.entries[: trace.begin]:
+            content.apply(entry)
+        return content
+
+    def run(self, trace: Trace, wanted: int, seed: int) -> Outcome:
+        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come."""
+        began_s = time.monotonic()
+        content = self.content(trace)
+        look = Look(self, trace, seed)
+        look.at(content, sure_cuts(trace))
+        drawn = 0
+        while True:
+            before = look.outcome.distinct
+            draw = Draw(max(LEAST_DRAWN, wanted - before), seed, first=drawn)
+            content = self.content(trace)
+            look.at(content, drawn_cuts(trace, draw, content.region_at))
+            drawn += draw.count
+            new = look.outcome.distinct - before
+            if look.outcome.distinct >= wanted or new < draw.count * LEAST_NEW:
+                break
+        look.outcome.seconds = time.monotonic() - began_s
+        return look.outcome
+
+    def state(self, trace: Trace, cut: Cut, seed: int) -> Content:
+        """What the disk holds after a cut."""
+        content = self.content(trace)
+        start = next(start for start, end in trace.epochs() if cut.at <= end)
+        for entry in trace.entries[trace.begin : start]:
+            content.apply(entry)
+        for entry, only in survivors(trace, start, cut, seed):
+            content.apply(entry, only)
+        return content
+
+    def again(self, trace: Trace, cut: Cut, seed: int) -> Outcome:
+        """One cut of an earlier run."""
+        number = next(number for number, (_, end) in enumerate(trace.epochs()) if cut.at <= end)
+        look = Look(self, trace, seed)
+        look.at(self.content(trace), {number: [cut]})
+        return look.outcome
+
+
+class Look:
+    """Looks at states of a trace, and keeps what came of it."""
+
+    def __init__(self, lab: Lab, trace: Trace, seed: int) -> None:
+        sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
+        self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
+        self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
+        self._trace, self._seed = trace, seed
+        stretch = trace.entries[trace.begin : trace.end]
+        self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
+
+    def at(self, content: Content, planned: Mapping[int, Sequence[Cut]]) -> None:
+        """The states that these cuts leave. `content` is the disk as the trace begins, and is changed."""
+        self._eyes.content = content
+        for cut in states(self._trace, content, planned, self._seed):
+            self.outcome.states += 1
+            self.outcome.digests.add(content.digest())
+            problem = broken_promise(self._eyes, self._workshop, known(self._trace.marks, cut.at))
+            if problem:
+                self.outcome.violations.append(Violation(self._trace.name, self._seed, cut, problem))
+        self.outcome.mended = self._workshop.count
+
+
+def states(trace: Trace, content: Content, planned: Mapping[int, Sequence[Cut]], seed: int) -> Iterator[Cut]:
+    """Each cut, while `content` is what it leaves. Prefixes grow on each other; all others are undone."""
+    for number, (start, end) in enumerate(trace.epochs()):
+        cuts = planned.get(number, ())
+        for cut in cuts:
+            if cut.kind is not Kind.PREFIX:
+                undo = [content.apply(entry, only) for entry, only in survivors(trace, start, cut, seed)]
+                yield cut
+                for change in reversed(undo):
+                    content.revert(change)
+        prefixes = {cut.at: cut for cut in cuts if cut.kind is Kind.PREFIX}
+        for index in range(start, end):
+            content.apply(trace.entries[index])
+            if cut_here := prefixes.get(index + 1):
+                yield cut_here

@@ -1,0 +1,106 @@
+"""What must hold in every state that a cut may leave.
+
+Until the disk is a finished node, nothing starts from it, and the installer does not take it for one.
+Once it is one, everything is there: GRUB, both slots whole, a slot state, a Config and a Logging that can be
+mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one.
+No slot is good before a boot of it was healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoinstall.slots import Slot
+from tests.powercut.boots import Broken, Eyes
+from tests.powercut.marks import HEALTHY, INSTALLED, Mark
+from tests.powercut.mends import Workshop
+
+
+@dataclass(frozen=True)
+class Known:
+    """What had been told at a point of the log: done things are in force, begun ones may be."""
+
+    installed: bool
+    healthy: bool
+    config: Mapping[str, frozenset[str | None]]
+    state: Mapping[str, frozenset[object]]
+
+
+def known(marks: Sequence[Mark], at: int) -> Known:
+    """What holds for a cut before entry `at`. What was begun there had not written anything yet."""
+    config: dict[str, frozenset[str | None]] = {}
+    state: dict[str, frozenset[object]] = {}
+    told = set()
+    for mark in marks:
+        if mark.at > at:
+            break
+        if not mark.acknowledged and mark.at == at:
+            continue
+        if mark.acknowledged:
+            told.add(mark.what)
+            config.update({path: frozenset([text]) for path, text in mark.config.items()})
+            state.update({name: frozenset([value]) for name, value in mark.state.items()})
+        else:
+            config.update({path: config.get(path, frozenset([None])) | {text} for path, text in mark.config.items()})
+            state.update({name: state[name] | {value} for name, value in mark.state.items() if name in state})
+    return Known(INSTALLED in told, HEALTHY in told, config, state)
+
+
+def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
+    """What is wrong with the state that `eyes` look at; empty where every promise is kept."""
+    mark = eyes.mark
+    if not (mark and mark.finished):
+        if told.installed:
+            return "the install was done, and the installer does not find a finished node"
+        return "no finished node, but sector 0 is not empty" if eyes.may_start else ""
+    if mark.from_backup:
+        return "a finished node by its backup table alone"
+    try:
+        return (
+            eyes.loader_problem()
+            or _slots(eyes)
+            or _state(eyes, told)
+            or _filesystems(workshop)
+            or _config(workshop, told)
+        )
+    except Broken as broken:
+        return str(broken)
+
+
+def _slots(eyes: Eyes) -> str:
+    """What GRUB may boot, now or when that fails, is whole, and one of the images that were brought here."""
+    state = eyes.esp.state
+    for slot in (eyes.picked, eyes.picked.other):
+        if slot is eyes.picked or state.tries(slot) or state.good(slot):
+            if problem := eyes.slot_problem(slot):
+                return f"slot {slot} may boot: {problem}"
+            if eyes.image_id(slot) not in eyes.known.image_ids:
+                return f"slot {slot} may boot, and holds an image that nobody brought"
+    return ""
+
+
+def _state(eyes: Eyes, told: Known) -> str:
+    esp = eyes.esp
+    if not any(esp.copies):
+        return "neither copy of the slot state is whole"
+    if not told.healthy and any(esp.state.good(slot) for slot in Slot):
+        return "a slot is good, and no boot was healthy yet"
+    for name, allowed in told.state.items():
+        if (found := getattr(esp.state, name)) not in allowed:
+            return f"the slot state says {name}={found}, told was {sorted(map(str, allowed))}"
+    return ""
+
+
+def _filesystems(workshop: Workshop) -> str:
+    problems = {label: workshop.mended(label).problem for label in ("Config", "Logging")}
+    return next((f"{label}: {problem}" for label, problem in problems.items() if problem), "")
+
+
+def _config(workshop: Workshop, told: Known) -> str:
+    files = workshop.mended("Config").files
+    for path, allowed in told.config.items():
+        found = files[path]
+        if (None if found is None else found.decode(errors="replace")) not in allowed:
+            return f"Config: {path} holds {found!r}, told was {sorted(map(repr, allowed))}"
+    return ""

@@ -1,0 +1,261 @@
+"""Bugs put into a trace on purpose. If the laboratory does not report one, its zero means nothing.
+
+Each is what a writer with that bug would have sent to the disk; no machine needs to run for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from autoinstall.slots import Slot, fresh, mark_good, render_env
+from tests.powercut.content import Content
+from tests.powercut.fat import ENTRY_BYTES
+from tests.powercut.lab import Lab, Violation
+from tests.powercut.marks import HEALTHY
+from tests.powercut.trace import NOTHING, SECTOR, Entry, Trace
+
+FLUSH = replace(NOTHING, is_flush=True)
+STATES = 0  # all that are sure, and one round of drawn ones
+ENV_NAME = b"ENV        "
+FREE_CLUSTER = 0x8000
+
+
+@dataclass(frozen=True)
+class Bug:
+    """Something wrong in a phase. `quick`: one of those for every day."""
+
+    phase: str
+    put_in: Callable[[Lab, Trace], Trace]
+    quick: bool = False
+
+
+def caught(lab: Lab, name: str, seed: int) -> list[Violation]:
+    """What the laboratory reports of a trace with that bug."""
+    bug = SEEDED[name]
+    return lab.run(bug.put_in(lab, lab.trace(bug.phase)), STATES, seed).violations
+
+
+# Finding things
+
+
+def _at(trace: Trace, what: str) -> int:
+    """The entry before which `what` was first told in the trace."""
+    return next(mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin)
+
+
+def _told(trace: Trace, what: str) -> tuple[int, int]:
+    """Where a change was begun, and where it was acknowledged."""
+    found = [mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin]
+    return found[0], found[1]
+
+
+def _commit(trace: Trace) -> int:
+    """The last write to sector 0."""
+    return max(i for i in range(trace.begin, trace.end) if trace.entries[i].count and not trace.entries[i].sector)
+
+
+def _writes(lab: Lab, trace: Trace, region: str) -> list[int]:
+    first, end = lab.regions[region]
+    return [i for i in range(trace.begin, trace.end) if first <= trace.entries[i].sector < end]
+
+
+# Changing things
+
+
+def _without_flushes(trace: Trace, begin: int, end: int) -> Trace:
+    entries = list(trace.entries)
+    entries[begin:end] = [
+        NOTHING if entry.is_flush else replace(entry, is_durable=False) for entry in entries[begin:end]
+    ]
+    return replace(trace, entries=entries)
+
+
+def _moved(trace: Trace, index: int, to: int) -> Trace:
+    """One entry elsewhere, flushed there."""
+    entry = trace.entries[index]
+    if to > index:
+        return trace.splice(to, 0, [entry, FLUSH]).splice(index, 1, [NOTHING])
+    return trace.splice(index, 1, [NOTHING]).splice(to, 0, [entry, FLUSH])
+
+
+def _lost(trace: Trace, index: int) -> Trace:
+    return trace.splice(index, 1, [NOTHING])
+
+
+# The bugs
+
+
+def _no_flush_before_commit(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, _at(trace, "start install/image-a"), _commit(trace))
+
+
+def _no_flush_of_config(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, _at(trace, "start install/config"), _commit(trace))
+
+
+def _commit_first(_: Lab, trace: Trace) -> Trace:
+    return _moved(trace, _commit(trace), _at(trace, "finish install/partition-table"))
+
+
+def _commit_before_slot_b(_: Lab, trace: Trace) -> Trace:
+    return _moved(trace, _commit(trace), _at(trace, "start install/image-b"))
+
+
+def _commit_never_flushed(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, _commit(trace), trace.end)
+
+
+def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
+    index = _image_write(lab, trace, "a")
+    entry = trace.entries[index]
+    data = bytearray(trace.store.read(entry.data, entry.count))
+    data[len(data) // 2] ^= 1
+    return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])
+
+
+def _lost_write(lab: Lab, trace: Trace) -> Trace:
+    return _lost(trace, _image_write(lab, trace, "b"))
+
+
+def _image_write(lab: Lab, trace: Trace, slot: str) -> int:
+    """The largest write of an image into its slot."""
+    writes = [
+        i for i in _writes(lab, trace, f"Root-{slot.upper()}") if i >= _at(trace, f"start install/image-{slot}")
+    ]
+    return max(writes, key=lambda i: trace.entries[i].count)
+
+
+def _core_after_commit(lab: Lab, trace: Trace) -> Trace:
+    return _moved(trace, _writes(lab, trace, "BIOS-boot")[-1], _commit(trace) + 1)
+
+
+def _table_after_commit(lab: Lab, trace: Trace) -> Trace:
+    (table,) = [i for i in _writes(lab, trace, "table") if trace.entries[i].sector == 1 and _has_data(trace, i)]
+    return _moved(trace, table, _commit(trace) + 1)
+
+
+def _has_data(trace: Trace, index: int) -> bool:
+    entry = trace.entries[index]
+    return any(trace.store.hashes[entry.data : entry.data + entry.count])
+
+
+def _good_before_health(lab: Lab, trace: Trace) -> Trace:
+    health = _at(trace, HEALTHY)
+    late = [i for i in _writes(lab, trace, "EFI") if i >= health]
+    early = [trace.entries[i] for i in late]
+    for index in late:
+        trace = _lost(trace, index)
+    return trace.splice(health - 1, 0, [*early, FLUSH])
+
+
+def _like_grub_editenv(lab: Lab, trace: Trace) -> Trace:
+    """Both files truncated, and written again, in what order the cache likes."""
+    entries = list(_env_entries(lab, trace))
+    empty = [_sector(trace, at, _with_entry(data, place, cluster=0, size=0)) for at, data, place in entries]
+    whole = [_sector(trace, at, data) for at, data, _ in entries]
+    return _instead_of_mark_good(lab, trace, [*empty, *whole, FLUSH])
+
+
+def _renamed_on_fat(lab: Lab, trace: Trace) -> Trace:
+    """Each name leads to new clusters, whose content comes later."""
+    entries = list(_env_entries(lab, trace))
+    renamed = [
+        _sector(trace, at, _with_entry(data, place, cluster=FREE_CLUSTER + number, size=1024))
+        for number, (at, data, place) in enumerate(entries)
+    ]
+    return _instead_of_mark_good(lab, trace, [*renamed, FLUSH])
+
+
+def _half_an_env(lab: Lab, trace: Trace) -> Trace:
+    """Variables over more than the first sector: a torn write is neither the old state nor the new."""
+    good = mark_good(fresh(2), Slot.A)
+    data = render_env(good)
+    late = data[:25].ljust(512, b"#")[:511] + b"\n" + data[25:].ljust(512, b"#")[:512]
+    writes = [i for i in _writes(lab, trace, "EFI") if i >= _at(trace, HEALTHY)]
+    new = [
+        replace(trace.entries[i], data=trace.store.add(late), count=2) for i in writes if trace.entries[i].count == 2
+    ]
+    return _instead_of_mark_good(lab, trace, [*new, FLUSH])
+
+
+def _instead_of_mark_good(lab: Lab, trace: Trace, new: list[Entry]) -> Trace:
+    """Other writes right before those with which the slot is marked good."""
+    first = min(i for i in _writes(lab, trace, "EFI") if i >= _at(trace, HEALTHY))
+    return trace.splice(first, 0, new)
+
+
+def _env_entries(lab: Lab, trace: Trace) -> Iterator[tuple[int, bytes, int]]:
+    """The directory entries of both copies of the slot state: sector, its bytes, and where in it."""
+    content: Content = lab.content(trace)
+    for offset, data in content.runs("EFI"):
+        for place in range(0, len(data), ENTRY_BYTES):
+            if data[place : place + 11] == ENV_NAME:
+                sector = place // SECTOR * SECTOR
+                at = lab.regions["EFI"][0] + (offset + sector) // SECTOR
+                yield at, data[sector : sector + SECTOR], place - sector
+
+
+def _with_entry(data: bytes, place: int, cluster: int, size: int) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into("<H", changed, place + 20, cluster >> 16)
+    struct.pack_into("<HI", changed, place + 26, cluster & 0xFFFF, size)
+    return bytes(changed)
+
+
+def _sector(trace: Trace, at: int, data: bytes) -> Entry:
+    return Entry(at, 1, trace.store.add(data))
+
+
+def _no_fsync_of_a_file(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, *_told(trace, "a new file, fsync"))
+
+
+def _no_fsync_before_rename(lab: Lab, trace: Trace) -> Trace:
+    """The content of a file comes to the disk after its new name."""
+    begun, told = _told(trace, "a file replaced by rename")
+    content = [
+        i
+        for i in _writes(lab, trace, "Config")
+        if begun <= i < told and trace.store.read(trace.entries[i].data).startswith(b"value 0\n")
+    ]
+    return _moved(trace, content[-1], told)
+
+
+def _told_too_early(_: Lab, trace: Trace) -> Trace:
+    begun, told = _told(trace, "hostnamectl")
+    marks = [
+        replace(mark, at=begun) if mark.at == told and mark.what == "hostnamectl" else mark for mark in trace.marks
+    ]
+    return replace(trace, marks=marks)
+
+
+def _disk_without_flushes(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, trace.begin, trace.end)
+
+
+def _rearm_never_flushed(_: Lab, trace: Trace) -> Trace:
+    return _without_flushes(trace, *_told(trace, "rearm"))
+
+
+SEEDED: dict[str, Bug] = {
+    "no flush between the slots and the commit mark": Bug("install", _no_flush_before_commit, quick=True),
+    "no flush between Config and the commit mark": Bug("install", _no_flush_of_config),
+    "the commit mark first": Bug("install", _commit_first, quick=True),
+    "the commit mark before slot B": Bug("install", _commit_before_slot_b),
+    "the commit mark never flushed": Bug("install", _commit_never_flushed),
+    "one wrong sector in a slot": Bug("install", _wrong_sector, quick=True),
+    "a write to a slot lost": Bug("install", _lost_write),
+    "GRUB's core image after the commit mark": Bug("install", _core_after_commit),
+    "the partition table after the commit mark": Bug("install", _table_after_commit),
+    "good before a boot was healthy": Bug("first-boot", _good_before_health, quick=True),
+    "the slot state written as grub-editenv does": Bug("first-boot", _like_grub_editenv, quick=True),
+    "the slot state renamed into its place on FAT": Bug("first-boot", _renamed_on_fat),
+    "the slot state spread over two sectors": Bug("first-boot", _half_an_env),
+    "a disk that ignores flushes": Bug("first-boot", _disk_without_flushes),
+    "no fsync of a new file": Bug("config", _no_fsync_of_a_file, quick=True),
+    "no fsync before a rename": Bug("config", _no_fsync_before_rename),
+    "a change told before it was made": Bug("config", _told_too_early),
+    "the attempts given back, never flushed": Bug("rearm", _rearm_never_flushed),
+}
