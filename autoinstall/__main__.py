@@ -22,6 +22,9 @@ VERBS = {
     "died": ("tell of a run that could not tell its end; for autoinstall-died.service", "died"),
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),
+    "upgrade": ("put a newer image on this node, for its next boot", "node.upgrade"),
+    "rollback": ("go back to the image in the other slot, at the next boot", "node.rollback"),
+    "downgrade": ("the same as rollback", "node.rollback"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
 }
 """Each verb, what it is for, and its room, which has `add_arguments(parser)` and `main(args, host)`.

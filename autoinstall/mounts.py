@@ -15,8 +15,8 @@ MOUNT_ROOT = Path("/run/autoinstall/mnt")
 
 @contextmanager
 def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
-    """The filesystem of `device` at a directory of its own. Behind it, all that was written is durable."""
-    where = MOUNT_ROOT / Path(device).name
+    """The filesystem of a device, or in a file, at a directory of its own. Behind it, all that was written is durable."""
+    where = MOUNT_ROOT / device.strip("/").removeprefix("dev/").replace("/", "-")
     where.mkdir(parents=True, exist_ok=True)
     words = ["-o", ",".join(["nosuid", "nodev", "noexec", *options])]
     host.run("mount", *words, device, where, doing=f"mounting {device}")

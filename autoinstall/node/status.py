@@ -14,11 +14,9 @@ from autoinstall.image.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from autoinstall.mounts import mounted
 from autoinstall.node import health
 from autoinstall.node.state import BOOTED_IMAGE, booted_slot, partitions, slot_state
-from autoinstall.slots import Slot, SlotState
+from autoinstall.slots import ROLES, Slot, SlotState
 
 INSTALL_RECORD = Path("/config/autoinstall/install.json")
-ROLES = {True: "Root", False: "RootBackup"}
-"""By whether the slot is the one to boot: the names that oVirt Node gave them."""
 
 
 @dataclass(frozen=True)
