@@ -15,7 +15,7 @@ MOUNT_ROOT = Path("/run/autoinstall/mnt")
 
 @contextmanager
 def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
-    """The filesystem of a device, or in a file, at a directory of its own. Behind it, all that was written is durable."""
+    """The filesystem of a device or file, at a directory of its own. Behind it, all that was written is durable."""
     where = MOUNT_ROOT / device.strip("/").removeprefix("dev/").replace("/", "-")
     where.mkdir(parents=True, exist_ok=True)
     words = ["-o", ",".join(["nosuid", "nodev", "noexec", *options])]

@@ -59,8 +59,8 @@ PARAMETERS = (
               " blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
     Parameter("upgrade", "flag",
-              "put the image of this medium into the slot that the node does not use; its configuration stays. The node"
-              " is the one on this machine, or on the disk that storage_init=DISK names",
+              "put the image of this medium into the slot that the node does not use; its configuration stays. The"
+              " node is the one on this machine, or on the disk that storage_init=DISK names",
               grammar.flag, "upgrade", "upgrade=later", default="no",
               aliases=("local_boot", "ovirt_upgrade", "ovirt_local_boot"), twice=Twice.SAME_ONLY),
     Parameter("autoinstall.tries", "1 | 2 | 3",

@@ -40,7 +40,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fetch:
-    """The files of an image are in a directory, as long as its manifest says; whether they are whole is asked next."""
+    """The files of an image are in a directory, as long as its manifest says; whether they are whole comes next."""
 
     offer: Offer
     directory: Path
