@@ -25,6 +25,7 @@ VERBS = {
     "upgrade": ("put a newer image on this node, for its next boot", "node.upgrade"),
     "rollback": ("go back to the image in the other slot, at the next boot", "node.rollback"),
     "downgrade": ("the same as rollback", "node.rollback"),
+    "give-up": ("keep why a boot on trial gives up; for autoinstall-fallback.service", "node.fallback"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
 }
 """Each verb, what it is for, and its room, which has `add_arguments(parser)` and `main(args, host)`.

@@ -93,6 +93,12 @@ def rearm(state: SlotState) -> SlotState:
     return state
 
 
+def root_slot(state: SlotState) -> Slot:
+    """The slot whose role is Root: the primary, unless it was given up for one that is good."""
+    given_up = state.on_trial(state.primary) and not state.tries(state.primary)
+    return state.primary.other if given_up else state.primary
+
+
 def disarm(state: SlotState, slot: Slot) -> SlotState:
     """Nothing points to `slot` any more: the other one is to be booted, and GRUB never gives this one a try."""
     state = replace(state, primary=slot.other)
