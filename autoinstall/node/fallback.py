@@ -67,11 +67,12 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
     from autoinstall.node.ondisk import read_node, this_node  # all that reads disks; a boot that went well needs none
 
     node = read_node(host, this_node(host))
-    entry = entry_for(node, _trial_reasons(node.state.primary), _last_kernel_lines(host))
+    reasons = _trial_reasons(node.state.primary)
+    entry = entry_for(node, reasons, _last_kernel_lines(host))
     if entry is None:
         return None
     known = next((one for one in records.fallen() if one.get("image_id") == entry["image_id"]), None)
-    if known:
+    if known and not reasons:
         return {**known, "new": False}
     entry["when"] = int(host.wall_clock_s())
     with suppress(OSError):

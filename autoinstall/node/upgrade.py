@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from autoinstall.conclude import concluded
 from autoinstall.errors import EXIT_OK, Refused, Stopped
@@ -18,6 +18,7 @@ from autoinstall.execute import Step
 from autoinstall.facts import LiveImage
 from autoinstall.grammar import Force
 from autoinstall.host import Host
+from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
@@ -114,6 +115,8 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
             fetch = [Fetch(offer, directory)]
         image = LiveImage(str(directory), offer.manifest)
         carry_out([*fetch, *upgrade_steps(made, image)], host, sinks)
+        with suppress(OSError):
+            records.forget_fallen(plan.new.image_id)  # it was forced: its next end is news
         return upgraded(plan, node.disk.path, sinks)
 
 

@@ -133,7 +133,7 @@ def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp
 HEALTH_D = {
     "autoinstall/health.d/tyre": "#!/bin/sh\necho flat\n! grep -q rd.autoinstall.slot=B /proc/cmdline\n",
 }
-NO_ROOT = {"usr/lib/dracut/hooks/mount/10-bad.sh": b"die 'no root today'\n"}
+NO_ROOT = {"var/lib/dracut/hooks/mount/10-bad.sh": b"die 'no root today'\n"}
 BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "health": ({}, HEALTH_D, "health.d/tyre: exit status 1: flat"),
     "panic": (PANIC, {}, "left no word"),
