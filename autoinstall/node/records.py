@@ -8,43 +8,44 @@ from pathlib import Path
 from typing import Any
 
 CONFIG = Path("/config")
+"""Of the node that runs; another one's is told."""
 FLOOR = Path("autoinstall/floor.json")
 FALLEN = Path("autoinstall/fallen.json")
 MOST_FALLEN = 8
 """Images that are remembered, the newest of them."""
 
 
-def floor(config: Path = CONFIG) -> int:
+def floor(config: Path | None = None) -> int:
     """The security version that no image may be below; 0 where none was ever found good."""
-    found = read(config / FLOOR)
+    found = read((config or CONFIG) / FLOOR)
     value = found.get("security_version") if isinstance(found, dict) else None
     return value if isinstance(value, int) else 0
 
 
-def set_floor(security_version: int, config: Path = CONFIG) -> None:
+def set_floor(security_version: int, config: Path | None = None) -> None:
     """Keep a floor. Raises OSError."""
     if security_version != floor(config):
-        write(config / FLOOR, {"security_version": security_version})
+        write((config or CONFIG) / FLOOR, {"security_version": security_version})
 
 
-def fallen(config: Path = CONFIG) -> list[dict[str, Any]]:
+def fallen(config: Path | None = None) -> list[dict[str, Any]]:
     """The images that were given up, the newest last: image_id, version, slot, reasons and when."""
-    found = read(config / FALLEN)
+    found = read((config or CONFIG) / FALLEN)
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def remember_fallen(entry: dict[str, Any], config: Path = CONFIG) -> None:
+def remember_fallen(entry: dict[str, Any], config: Path | None = None) -> None:
     """Keep why an image was given up. Raises OSError."""
     others = [one for one in fallen(config) if one.get("image_id") != entry["image_id"]]
-    write(config / FALLEN, [*others, entry][-MOST_FALLEN:])
+    write((config or CONFIG) / FALLEN, [*others, entry][-MOST_FALLEN:])
 
 
-def forget_fallen(image_id: str, config: Path = CONFIG) -> None:
+def forget_fallen(image_id: str, config: Path | None = None) -> None:
     """An image came up healthy after all. Raises OSError."""
     entries = fallen(config)
     others = [one for one in entries if one.get("image_id") != image_id]
     if others != entries:
-        write(config / FALLEN, others)
+        write((config or CONFIG) / FALLEN, others)
 
 
 def read(path: Path) -> Any:
