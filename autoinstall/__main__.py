@@ -23,6 +23,10 @@ VERBS = {
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),
     "verify": ("read both slots of this node, and compare them with their manifests", "node.verify"),
+    "upgrade": ("put a newer image on this node, for its next boot", "node.upgrade"),
+    "rollback": ("go back to the image in the other slot, at the next boot", "node.rollback"),
+    "downgrade": ("the same as rollback", "node.rollback"),
+    "give-up": ("keep why a boot on trial gives up; for autoinstall-fallback.service", "node.fallback"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
     "mark-bad": ("leave the booted slot at the next start", "node.markbad"),
 }

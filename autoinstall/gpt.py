@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from autoinstall.facts import NodeMark
-from autoinstall.layout import ID_MARK, PARTITIONS, Layout, partition_uuid
+from autoinstall.layout import ID_MARK, PARTITIONS, Layout, Partition, partition_of, partition_uuid
 from autoinstall.sizes import align_up
 
 ENTRY_BYTES = 128
@@ -148,6 +148,16 @@ def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> Node
     others = {entry.label: entry.partition_uuid for entry in entries if entry.partition_uuid != plain[entry.label]}
     mark = others.pop(ID_MARK, None)
     return None if others else NodeMark(header.disk_guid, has_protective_mbr(sector_0), mark)
+
+
+def partitions(install_id: UUID, entries: Sequence[Entry], sector_bytes: int) -> tuple[Partition, ...]:
+    """The partitions of an install of ours, from its table."""
+    places = [(entry.first_lba * sector_bytes, (entry.last_lba + 1) * sector_bytes) for entry in entries]
+    rows = zip(PARTITIONS, places, strict=True)
+    return tuple(
+        partition_of(install_id, row, (number, start, end - start))
+        for number, (row, (start, end)) in enumerate(rows, 1)
+    )
 
 
 def _entries(layout: Layout) -> bytes:

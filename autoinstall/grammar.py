@@ -45,6 +45,13 @@ class FailureAction(Enum):
     SHELL = "shell"
 
 
+class Force(Enum):
+    """What an upgrade may be forced to: another major version; an image that fell back here before."""
+
+    MAJOR = "major"
+    FALLEN = "fallen"
+
+
 @dataclass(frozen=True)
 class OnFailure:
     """The value of autoinstall.on_failure; `delay_s` belongs to reboot."""
@@ -142,6 +149,16 @@ def after(value: str | None) -> After:
 def installed(value: str | None) -> Installed:
     """What to do where the node was installed already."""
     return Installed(_one_of(value, [kind.value for kind in Installed]))
+
+
+def force(value: str | None) -> frozenset[Force]:
+    """A comma list of what may be forced."""
+    return frozenset(Force(_one_of(name, [kind.value for kind in Force])) for name in (value or "").split(","))
+
+
+def tries(value: str | None) -> int:
+    """Boot attempts of a new image."""
+    return int(_one_of(value, ["1", "2", "3"]))
 
 
 def on_failure(value: str | None) -> OnFailure:

@@ -92,9 +92,10 @@ class Host:
             raise _failed(words, doing, completed, how)
         return completed
 
-    def mount(self, device: str, where: Path, filesystem: str, flags: int) -> None:
-        """mount(2), with the flags of linux/mount.h. Raises OSError."""
-        _call("mount", device.encode(), os.fsencode(where), filesystem.encode(), flags, None)
+    def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
+        """mount(2): the filesystem's type and its own options, and the flags of linux/mount.h. Raises OSError."""
+        kind, options = filesystem
+        _call("mount", device.encode(), os.fsencode(where), kind.encode(), flags, options.encode())
 
     def unmount(self, where: Path) -> None:
         """umount2(2). Raises OSError."""

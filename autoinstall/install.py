@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import advice, cmdline
+from autoinstall.conclude import concluded
 from autoinstall.drawing import removal_text, to_text
-from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
+from autoinstall.fromedium import upgrade_from_medium
 from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
@@ -57,13 +59,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     """One run from its line to its result. Whatever happens, there is exactly one result."""
-    try:
-        return _run(line, host, sinks)
-    except AutoinstallError as error:
-        ending = Ending.FAILED if isinstance(error, Broke) else Ending.REFUSED
-        return Result(ending, error.exit_code, error.reasons, error.hint, {"step": _failed_step(sinks)})
-    except Exception as error:  # noqa: BLE001 - the last one who can tell: a bug must not end in silence
-        return Result(Ending.FAILED, EXIT_BUG, (f"a bug in autoinstall: {type(error).__name__}: {error}",))
+    return concluded(lambda: _run(line, host, sinks), sinks)
 
 
 def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
@@ -71,12 +67,15 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
     request = request_from(words)
-    if request.action not in (Action.INSTALL, Action.UNINSTALL):
+    if request.action not in (Action.INSTALL, Action.UNINSTALL, Action.UPGRADE):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
     image = find_image(host, words)
     if request.action is Action.UNINSTALL:
         return _uninstall(request, _facts(request, image, host, sinks), host, sinks)
+    if request.action is Action.UPGRADE:
+        _warn(sinks, host, request.warnings)
+        return upgrade_from_medium(request, _facts(request, image, host, sinks), host, sinks)
     hashing = Hashing(image)
     plan = make_plan(request, _facts(request, image, host, sinks))
     _warn(sinks, host, plan.warnings)
@@ -132,12 +131,6 @@ def _already_installed(plan: Plan, host: Host) -> Result:
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
 
 
-def _failed_step(sinks: Sequence[Sink]) -> str:
-    """The step that was under way; empty where none had begun."""
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
-    return told.events[-1].name if told.events and told.events[-1].verdict is Verdict.FAIL else ""
-
-
 def _leave(line: str, result: Result, host: Host) -> None:
     """Start the unit that ends this boot; `hold` is the machine staying as it is."""
     unit = leaving_unit(line, result)
@@ -164,14 +157,15 @@ def leaving_unit(line: str, result: Result) -> str | None:
     request = request_from(words)
     if request.dry_run:
         return None
-    if result.ending is Ending.ALREADY_INSTALLED:
+    if result.ending in (Ending.ALREADY_INSTALLED, Ending.ROLLED_BACK):
         return _UNIT_OF_INSTALLED[request.installed]
-    if result.ending not in (Ending.INSTALLED, Ending.UNINSTALLED) or request.after is After.HOLD:
+    if result.ending not in _DONE or request.after is After.HOLD:
         return None
     instance = f"@{request.reboot_delay_s}" if request.reboot_delay_s else ""
     return f"autoinstall-{request.after.value}{instance}.service"
 
 
+_DONE = (Ending.INSTALLED, Ending.UPGRADED, Ending.UNINSTALLED)
 _UNIT_OF_INSTALLED = {
     Installed.BOOT: "autoinstall-kexec.service",
     Installed.POWEROFF: "autoinstall-poweroff.service",

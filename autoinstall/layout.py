@@ -176,6 +176,23 @@ def partition_uuid(install_id: UUID, label: str) -> UUID:
     return uuid5(install_id, label)
 
 
+def partition_of(install_id: UUID, row: PartitionRow, where: tuple[int, int, int]) -> Partition:
+    """The partition of a row, by its UUIDs that of this install; `where` is number, start and size in bytes."""
+    number, start, size = where
+    uuid = filesystem_uuid(install_id, row.label, row.filesystem) if row.filesystem else ""
+    return Partition(
+        number=number,
+        label=row.label,
+        type_guid=row.type_guid,
+        partition_uuid=partition_uuid(install_id, row.label),
+        start_bytes=start,
+        size_bytes=size,
+        filesystem=row.filesystem,
+        filesystem_label=row.filesystem_label,
+        filesystem_uuid=uuid,
+    )
+
+
 ID_MARK = "BIOS-boot"
 """The partition whose UUID tells the autoinstall.id; nothing finds it by its UUID."""
 
@@ -192,7 +209,7 @@ def _place(install_id: UUID, space: Space) -> Layout | None:
     partitions = []
     for number, row in enumerate(PARTITIONS, start=1):
         size = end - position if row.size_bytes is None else _partition_bytes(row, row.size_bytes, space)
-        part = _partition(install_id, row, (number, position, size))
+        part = partition_of(install_id, row, (number, position, size))
         if row.label == ID_MARK and space.id_text is not None:
             part = replace(part, partition_uuid=id_mark(install_id, space.id_text))
         partitions.append(part)
@@ -208,22 +225,6 @@ def _place(install_id: UUID, space: Space) -> Layout | None:
 def _partition_bytes(row: PartitionRow, default_bytes: int, space: Space) -> int:
     asked = space.asked("Root" if row.filesystem == "slot" else row.label)
     return default_bytes if isinstance(asked, Amount) else align_up(asked, ALIGNMENT_BYTES)
-
-
-def _partition(install_id: UUID, row: PartitionRow, where: tuple[int, int, int]) -> Partition:
-    number, start, size = where
-    uuid = filesystem_uuid(install_id, row.label, row.filesystem) if row.filesystem else ""
-    return Partition(
-        number=number,
-        label=row.label,
-        type_guid=row.type_guid,
-        partition_uuid=partition_uuid(install_id, row.label),
-        start_bytes=start,
-        size_bytes=size,
-        filesystem=row.filesystem,
-        filesystem_label=row.filesystem_label,
-        filesystem_uuid=uuid,
-    )
 
 
 def _volumes(install_id: UUID, group_bytes: int, space: Space) -> tuple[Volume, ...] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +27,10 @@ ALWAYS = 2 | 4 | 8 | 32768
 def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
     """The filesystem of `device` at a directory of its own. Behind it, all that was written is durable.
 
-    `options` are of FLAGS. Raises MountFailed, and DeviceLost where the device takes no more.
+    `options` are of FLAGS, or the filesystem's own. Raises MountFailed; DeviceLost where the device takes no more.
     """
-    where = MOUNT_ROOT / Path(device).name
-    where.mkdir(parents=True, exist_ok=True)
-    _mount(host, device, where, sum(FLAGS[option] for option in options))
+    where = _place(device)
+    _mount(host, device, where, options)
     try:
         yield where
     finally:
@@ -50,11 +49,30 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.fsync(fd)
 
 
-def _mount(host: Host, device: str, where: Path, flags: int) -> None:
+@contextmanager
+def mounted_file(host: Host, file: Path) -> Iterator[Path]:
+    """The filesystem in a file, read-only. Raises ToolFailed."""
+    where = _place(str(file))
+    host.run("mount", "-o", "ro,loop,nosuid,nodev,noexec", file, where, doing=f"mounting {file}")
+    try:
+        yield where
+    finally:
+        host.run("umount", where, doing=f"unmounting {file}")
+
+
+def _place(source: str) -> Path:
+    where = MOUNT_ROOT / source.strip("/").removeprefix("dev/").replace("/", "-")
+    where.mkdir(parents=True, exist_ok=True)
+    return where
+
+
+def _mount(host: Host, device: str, where: Path, options: Sequence[str]) -> None:
+    flags = ALWAYS | sum(FLAGS.get(option, 0) for option in options)
+    data = ",".join(option for option in options if option not in FLAGS)
     why = ""
     for filesystem in FILESYSTEMS:
         try:
-            return host.mount(device, where, filesystem, ALWAYS | flags)
+            return host.mount(device, where, (filesystem, data), flags)
         except OSError as error:
             why = str(error.strerror)
             if error.errno != errno.EINVAL:

@@ -58,6 +58,18 @@ PARAMETERS = (
               "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
               " blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
+    Parameter("upgrade", "flag",
+              "put the image of this medium into the slot that the node does not use; its configuration stays. The"
+              " node is the one on this machine, or on the disk that storage_init=DISK names",
+              grammar.flag, "upgrade", "upgrade=later", default="no",
+              aliases=("local_boot", "ovirt_upgrade", "ovirt_local_boot"), twice=Twice.SAME_ONLY),
+    Parameter("autoinstall.tries", "1 | 2 | 3",
+              "of upgrade: boot attempts of the new image before the machine falls back to the old one",
+              grammar.tries, "autoinstall.tries=1", "autoinstall.tries=0", default="3"),
+    Parameter("autoinstall.force", "WORD[,WORD…]; WORD = major | fallen",
+              "of upgrade: major: also to an image of another major version; fallen: also to one that was tried on"
+              " this node and fell back",
+              grammar.force, "autoinstall.force=major", "autoinstall.force=all"),
     Parameter("autoinstall.wipe", "none | foreign",
               "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"
               " may be wiped also where it is not named",
@@ -166,15 +178,15 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot stateless install node.break node.log_level
+    stateless install node.break node.log_level
     swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
     management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
     netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key
-    disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger ovirt_upgrade
-    ovirt_local_boot ovirt_standalone ovirt_stateless ovirt_swap_encrypt
+    disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger
+    ovirt_standalone ovirt_stateless ovirt_swap_encrypt
     autoinstall.words autoinstall.report
-    autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
-    autoinstall.app_disks autoinstall.syslog_protocol autoinstall.force
+    autoinstall.report_timeout autoinstall.break autoinstall.log_level
+    autoinstall.app_disks autoinstall.syslog_protocol
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -23,6 +23,7 @@ from autoinstall.parameters import (
     is_kept,
     row_of,
 )
+from autoinstall.slots import MOST_TRIES
 
 DHCP = Address(AddressBy.DHCP)
 
@@ -32,6 +33,7 @@ class Action(Enum):
 
     NONE = "none"
     INSTALL = "install"
+    UPGRADE = "upgrade"
     UNINSTALL = "uninstall"
     RESCUE = "rescue"
 
@@ -65,6 +67,8 @@ class Request:
     reboot_delay_s: int = 0
     installed: grammar.Installed = grammar.Installed.BOOT
     on_failure: grammar.OnFailure = grammar.HOLD
+    tries: int = MOST_TRIES
+    force: frozenset[grammar.Force] = frozenset()
     dry_run: bool = False
     plan_digest: str | None = None
     kept_words: tuple[str, ...] = ()
@@ -76,8 +80,10 @@ def request_from(words: Sequence[Word]) -> Request:
     reader = _Reader(words)
     get = reader.values.get
     reinstall = get("firstboot", False)
-    uninstall = get("uninstall", False)
-    storage = get("storage_init") or (DiskSelector(DiskBy.NODE) if reinstall or uninstall else None)
+    uninstall, upgrade = get("uninstall", False), get("upgrade", False)
+    storage = get("storage_init")
+    reader.problems += _against_upgrade(reader.values) if upgrade else _without_upgrade(reader.values)
+    storage = storage or (DiskSelector(DiskBy.NODE) if reinstall or uninstall or upgrade else None)
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
@@ -85,7 +91,7 @@ def request_from(words: Sequence[Word]) -> Request:
         reader.problems += _against_uninstall(reinstall, after)
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
-    action = Action.UNINSTALL if uninstall else Action.INSTALL if storage else Action.NONE
+    action = Action.UNINSTALL if uninstall else Action.UPGRADE if upgrade else _install_or_not(storage)
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
@@ -109,10 +115,12 @@ def request_from(words: Sequence[Word]) -> Request:
         reboot_delay_s=get("reboot_delay", 0),
         installed=get("autoinstall.installed", grammar.Installed.BOOT),
         on_failure=get("autoinstall.on_failure", grammar.HOLD),
+        tries=get("autoinstall.tries", MOST_TRIES),
+        force=get("autoinstall.force", frozenset()),
         dry_run=get("autoinstall.dry_run", False),
         plan_digest=get("autoinstall.plan"),
         kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
-        warnings=tuple(reader.warnings),
+        warnings=(*reader.warnings, *(_idle(reader.values) if upgrade else ())),
     )
 
 
@@ -155,6 +163,38 @@ def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:
         (after is grammar.After.KEXEC, "uninstall: there is no node left for autoinstall.after=kexec"),
     )
     return [problem for holds, problem in clauses if holds]
+
+
+def _install_or_not(storage: DiskSelector | None) -> Action:
+    return Action.INSTALL if storage else Action.NONE
+
+
+def _against_upgrade(values: Mapping[str, Any]) -> list[str]:
+    """What makes no sense on a line that upgrades. storage_init=DISK names the node's disk; bare it installs."""
+    storage = values.get("storage_init")
+    clauses = (
+        (storage is not None and not storage.explicit, "upgrade: the line says storage_init too, which installs"),
+        (values.get("firstboot", False), "upgrade: the line says reinstall too"),
+        (values.get("uninstall", False), "upgrade: the line says uninstall too"),
+        ("autoinstall.plan" in values, "upgrade: autoinstall.plan is for installations"),
+    )
+    return [problem for holds, problem in clauses if holds]
+
+
+def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: belongs to upgrade" for name in ("autoinstall.tries", "autoinstall.force") if name in values]
+
+
+IDLE_IN_UPGRADE = (
+    "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "adminpw", "autoinstall.ssh_key",
+    "ssh_pwauth", "autoinstall.kargs", "autoinstall.wipe", "wipe_fakeraid",
+)  # fmt: skip
+
+
+def _idle(values: Mapping[str, Any]) -> list[str]:
+    """An upgrade never edits what is stored: the words that would are told."""
+    idle = [name for name in IDLE_IN_UPGRADE if name in values]
+    return [f"upgrade: the node keeps its configuration; of no effect: {', '.join(idle)}"] if idle else []
 
 
 KERNEL_WORDS = "autoinstall.kargs"

@@ -17,6 +17,8 @@ ONE_SECTOR_BYTES = 512
 VARIABLES = ("primary", "A_try", "A_ok", "B_try", "B_ok", "end")
 """What GRUB loads and saves (the list of its load_env is a whitelist). `end` is last: 1 says the rest is there."""
 MOST_TRIES = 3
+ROLES = {True: "Root", False: "RootBackup"}
+"""By whether the slot is the one to boot: the names that oVirt Node gave them, and the labels of its filesystem."""
 
 
 class Slot(StrEnum):
@@ -100,6 +102,33 @@ def rearm(state: SlotState) -> SlotState:
         if state.good(slot):
             state = _with_tries(state, slot, MOST_TRIES)
     return state
+
+
+def root_slot(state: SlotState) -> Slot:
+    """The slot whose role is Root: the primary, unless it was given up for one that is good."""
+    given_up = state.on_trial(state.primary) and not state.tries(state.primary)
+    return state.primary.other if given_up else state.primary
+
+
+def disarm(state: SlotState, slot: Slot) -> SlotState:
+    """Nothing points to `slot` any more: the other one is to be booted, and GRUB never gives this one a try."""
+    state = replace(state, primary=slot.other)
+    return replace(state, a_try=0, a_ok=False) if slot is Slot.A else replace(state, b_try=0, b_ok=False)
+
+
+def flip(state: SlotState, slot: Slot, tries: int) -> SlotState:
+    """`slot` holds a whole new image: it is booted next, `tries` times at most until it is found good."""
+    return replace(_with_tries(disarm(state, slot), slot, tries), primary=slot)
+
+
+def roll_back(state: SlotState) -> SlotState:
+    """The slot that is not to be booted now is the one to boot. Its image must once have been good.
+
+    One that never was good is given up: no run of power cuts ends in it.
+    """
+    left = state.primary
+    state = replace(_with_tries(state, left.other, MOST_TRIES), primary=left.other)
+    return state if state.good(left) else _with_tries(state, left, 0)
 
 
 def render_env(state: SlotState) -> bytes:

@@ -14,8 +14,11 @@ from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, volu
 from autoinstall.loaders import GRUB
 
 ACTION_WORDS = frozenset(
-    ("storage_init", "ovirt_init", "firstboot", "ovirt_firstboot", "reinstall", "upgrade", "uninstall", "stateless")
-)
+    (
+        "storage_init", "ovirt_init", "firstboot", "ovirt_firstboot", "reinstall", "upgrade", "local_boot",
+        "ovirt_upgrade", "ovirt_local_boot", "uninstall", "stateless",
+    )
+)  # fmt: skip
 LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30"
 ESP_SECTORS = 4096
 EPOCH_S = 1735689600

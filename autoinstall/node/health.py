@@ -13,8 +13,10 @@ from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.node.checks import CHECKS, HEALTH_LIMIT_S, Check, local_checks
+from autoinstall.node.fallback import fallen_now, keep_reasons, to_lines
 from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot
-from autoinstall.report.sinks import REPORT_PORT, Consoles, write_line
+from autoinstall.report.events import Ending, Result
+from autoinstall.report.sinks import REPORT_PORT, Consoles, Journal, Port, write_line
 from autoinstall.slots import Slot
 
 RECORD = RUN / "health.json"
@@ -91,7 +93,10 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Check and tell. Exit code 0: healthy, 4: degraded. Raises CannotHere where this is no node."""
     health = check_node(host)
     if args.tell:
-        _tell(health)
+        fallen = None if RECORD.exists() else _fallen(host)
+        if health.on_trial and health.failed:
+            keep_reasons(health.slot, [f"{finding.check}: {finding.problem}" for finding in health.failed], host)
+        _tell(health, fallen)
     print(json.dumps(health.to_json(), indent=1) if args.json else to_text(health))
     return EXIT_BROKE if health.failed else EXIT_OK
 
@@ -130,10 +135,20 @@ def _image_id() -> str:
         return ""
 
 
-def _tell(health: Health) -> None:
+def _fallen(host: Host) -> dict[str, Any] | None:
+    """What this boot fell back from. That it cannot be told is no reason to be ill."""
+    try:
+        return fallen_now(host)
+    except (AutoinstallError, OSError, ValueError, LookupError):
+        return None
+
+
+def _tell(health: Health, fallen: dict[str, Any] | None) -> None:
     from systemd import journal
 
     failed = [f"autoinstall: {finding.check}: {finding.problem}" for finding in health.failed]
+    if fallen:
+        failed = [*(f"autoinstall: {line}" for line in to_lines(fallen)), *failed]
     RECORD.write_text(json.dumps(health.to_json()))
     for path in (ISSUE, MOTD):
         path.parent.mkdir(exist_ok=True)
@@ -148,3 +163,13 @@ def _tell(health: Health) -> None:
     Consoles.of_this_machine().say("\n".join(["", *failed, health.line]))  # behind a login prompt, a line of its own
     if REPORT_PORT.exists():
         write_line(REPORT_PORT, json.dumps(health.to_json()) + "\n")
+    if fallen and fallen["new"]:
+        _tell_rolled_back(fallen)
+
+
+def _tell_rolled_back(fallen: dict[str, Any]) -> None:
+    """The upgrade that began before this boot has its one result."""
+    result = Result(Ending.ROLLED_BACK, EXIT_BROKE, tuple(to_lines(fallen)), detail={"fallen": fallen})
+    for sink in (Port(), Journal()):
+        sink.result(result)
+    Consoles.of_this_machine().say("autoinstall: result=rolled-back")

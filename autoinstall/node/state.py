@@ -49,24 +49,38 @@ def booted_slot(host: Host) -> Slot:
         raise CannotHere("this system does not run from a slot", hint="run this on an installed node") from error
 
 
+def booted_disk(host: Host) -> Path:
+    """The disk that the booted slot is on, in sysfs. Raises StateUnreadable."""
+    try:
+        return Path(DEVICES, mounts(host)[str(BOOTED_IMAGE)].device).resolve().parent
+    except (OSError, KeyError) as error:
+        raise StateUnreadable(f"finding the disk of the booted slot: {error}") from error
+
+
 def partitions(host: Host) -> dict[str, str]:
     """Partition label -> device, of the disk that the booted slot is on. Raises StateUnreadable.
 
     By what the kernel read from that disk's table, never by labels alone: another disk may carry the same.
     """
+    disk = booted_disk(host)
     try:
-        slot = mounts(host)[str(BOOTED_IMAGE)]
-        disk = Path(DEVICES, slot.device).resolve().parent
         events = [_fields(host.read_text(path)) for path in sorted(disk.glob("*/uevent"))]
-    except (OSError, KeyError) as error:
-        raise StateUnreadable(f"finding the disk of the booted slot: {error}") from error
+    except OSError as error:
+        raise StateUnreadable(f"finding the partitions of the booted disk: {error}") from error
     return {event["PARTNAME"]: f"/dev/{event['DEVNAME']}" for event in events if "PARTNAME" in event}
+
+
+def esp_device(host: Host) -> str:
+    """The ESP of the disk that the booted slot is on. Raises StateUnreadable."""
+    device = partitions(host).get(ESP_LABEL)
+    if device is None:
+        raise StateUnreadable("the disk of the booted slot has no partition labelled EFI")
+    return device
 
 
 def slot_state(host: Host) -> SlotState:
     """The slot state as GRUB reads it. Raises StateUnreadable."""
-    with _esp(host, "ro") as esp:
-        return read_state_files(esp)
+    return state_on(host, esp_device(host))
 
 
 def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> SlotState:
@@ -74,13 +88,24 @@ def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> S
 
     One changer at a time. A cut leaves the old state or the new one. Raises StateUnreadable.
     """
+    return change_state_on(host, esp_device(host), change)
+
+
+def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotState]) -> SlotState:
+    """The same for the ESP on `device`, of a node that need not run. What `change` raises leaves all as it is."""
     with _alone():
-        before = slot_state(host)
+        before = state_on(host, device)
         after = change(before)
         if after != before:
-            with _esp(host, "rw", "noatime") as esp:
+            with mounted(host, device, "rw", "noatime") as esp:
                 write_state(esp, after)
         return after
+
+
+def state_on(host: Host, device: str) -> SlotState:
+    """The slot state on the ESP `device`, as GRUB reads it. Raises StateUnreadable."""
+    with mounted(host, device, "ro") as esp:
+        return read_state_files(esp)
 
 
 def write_state(esp: Path, state: SlotState) -> None:
@@ -116,15 +141,6 @@ def read_state_files(esp: Path) -> SlotState:
     except OSError as error:
         raise StateUnreadable(f"reading the slot state: {error}") from error
     return read_state(first, second)
-
-
-@contextmanager
-def _esp(host: Host, *options: str) -> Iterator[Path]:
-    device = partitions(host).get(ESP_LABEL)
-    if device is None:
-        raise StateUnreadable("the disk of the booted slot has no partition labelled EFI")
-    with mounted(host, device, *options) as where:
-        yield where
 
 
 @contextmanager

@@ -12,13 +12,12 @@ from autoinstall.errors import EXIT_OK, AutoinstallError, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from autoinstall.mounts import mounted
-from autoinstall.node import health
+from autoinstall.node import health, records
+from autoinstall.node.fallback import to_lines
 from autoinstall.node.state import BOOTED_IMAGE, booted_slot, partitions, slot_state
-from autoinstall.slots import Slot, SlotState
+from autoinstall.slots import ROLES, Slot, SlotState, root_slot
 
 INSTALL_RECORD = Path("/config/autoinstall/install.json")
-ROLES = {True: "Root", False: "RootBackup"}
-"""By whether the slot is the one to boot: the names that oVirt Node gave them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class SlotStatus:
 
     slot: Slot
     booted: bool
-    primary: bool
+    root: bool
     tries: int
     good: bool
     manifest: Manifest | None
@@ -38,7 +37,7 @@ class SlotStatus:
         image = self.manifest
         return {
             "booted": self.booted,
-            "role": ROLES[self.primary],
+            "role": ROLES[self.root],
             "tries": self.tries,
             "good": self.good,
             "version": image.version if image else None,
@@ -53,7 +52,7 @@ class SlotStatus:
         image = self.manifest
         what = f"{image.version} ({image.image_id[: health.IMAGE_ID_DIGITS]})" if image else self.problem
         state = f"{'good' if self.good else 'not good yet'}, {self.tries} tries left"
-        return f"slot {self.slot}  {ROLES[self.primary]:<10} {what}  {state}{'  booted' if self.booted else ''}"
+        return f"slot {self.slot}  {ROLES[self.root]:<10} {what}  {state}{'  booted' if self.booted else ''}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +64,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Print the status. Raises CannotHere where this is no node, StateUnreadable where its ESP cannot be read."""
     booted, state = booted_slot(host), slot_state(host)
     slots = [_slot_status(slot, state, host) for slot in Slot]
+    fallen = records.fallen()
     install, checked = _json_file(INSTALL_RECORD), _json_file(health.RECORD)
     if args.json:
         whole = {
@@ -72,12 +72,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
             "primary": state.primary.value,
             "on_trial": health.TRIAL.exists(),
             "slots": {status.slot.value: status.to_json() for status in slots},
+            "fallen": fallen,
+            "security_floor": records.floor(),
             "health": checked,
             "install": install,
         }
         print(json.dumps(whole, indent=1))
     else:
-        print("\n".join([*(status.to_text() for status in slots), *_install_text(install), *_health_text(checked)]))
+        lines = [*_install_text(install), *_health_text(checked), *(line for one in fallen for line in to_lines(one))]
+        print("\n".join([*(status.to_text() for status in slots), *lines]))
     return EXIT_OK
 
 
@@ -88,7 +91,7 @@ def _slot_status(slot: Slot, state: SlotState, host: Host) -> SlotStatus:
         manifest = _manifest(BOOTED_IMAGE) if booted else _other_manifest(slot, host)
     except (AutoinstallError, OSError) as error:
         problem = f"no image: {error}"
-    return SlotStatus(slot, booted, slot is state.primary, state.tries(slot), state.good(slot), manifest, problem)
+    return SlotStatus(slot, booted, slot is root_slot(state), state.tries(slot), state.good(slot), manifest, problem)
 
 
 def _other_manifest(slot: Slot, host: Host) -> Manifest:

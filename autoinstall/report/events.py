@@ -60,6 +60,8 @@ class Ending(Enum):
 
     INSTALLED = "installed"
     ALREADY_INSTALLED = "already-installed"
+    UPGRADED = "upgraded"
+    ROLLED_BACK = "rolled-back"
     UNINSTALLED = "uninstalled"
     PLANNED = "planned"
     REFUSED = "refused"

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoinstall.execute import Step
+from autoinstall.facts import Disk, LiveImage
 from autoinstall.gpt import Entry
-from autoinstall.plan import Plan
+from autoinstall.layout import Partition
+from autoinstall.plan import Plan, SlotPlan
 from autoinstall.report.sinks import Memory
+from autoinstall.slots import Slot
 from autoinstall.steps.bootloader import BootLoader, Commit
 from autoinstall.steps.config import ConfigTree, InstallRecord
 from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
-from autoinstall.steps.filesystems import Filesystems
+from autoinstall.steps.filesystems import EmptySlot, Filesystems
 from autoinstall.steps.image import Hashing, SlotImage, VerifyImage
 from autoinstall.steps.partitions import PartitionTable
+from autoinstall.steps.upgrade import Disarm, Flip
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 from autoinstall.uninstall import Removal
+
+
+@dataclass(frozen=True)
+class MadeAnew:
+    """The slot that an upgrade makes anew. `claimed` is its disk where no node runs from it: ours alone then."""
+
+    slot: SlotPlan
+    partition: Partition
+    disk: str
+    tries: int
+    claimed: Disk | None = None
+
 
 BOOT_FILES = Path("/usr/lib/autoinstall/boot")
 """Where the build put GRUB, inside the image that runs."""
@@ -40,6 +57,19 @@ def install_steps(plan: Plan, told: Memory, hashing: Hashing) -> Sequence[Step]:
         ConfigTree(layout, disk, plan.files),
         InstallRecord(plan, told),
         Commit(layout, disk, BOOT_FILES),
+    ]
+
+
+def upgrade_steps(made: MadeAnew, image: LiveImage) -> Sequence[Step]:
+    """The steps of an upgrade, in order. Until the image was found whole nothing is written; the last one commits."""
+    target, disk = Slot(made.slot.slot), made.disk
+    return [
+        VerifyImage(image),
+        *([Claim(made.claimed, has_stack=False)] if made.claimed else []),
+        Disarm(target, disk),
+        EmptySlot(made.partition, disk),
+        SlotImage(image, made.slot, made.partition, disk),
+        Flip(target, made.tries, disk),
     ]
 
 

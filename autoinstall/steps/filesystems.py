@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoinstall import block
 from autoinstall.host import Host, Run
 from autoinstall.layout import Layout, Partition, Volume
+from autoinstall.sizes import MIB
+from autoinstall.slots import ROLES
 
 SLOT_FEATURES = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file"
 """GRUB replays no journal, so a slot has none; without checksums its label changes in one 512-byte write."""
@@ -49,6 +51,39 @@ class Filesystems:
         parts = [part for part in self.layout.partitions if part.filesystem]
         on_partitions = [(block.partition_path(self.disk, part.number), part) for part in parts]
         return [*on_partitions, *((volume.path, volume) for volume in self.layout.volumes)]
+
+
+@dataclass(frozen=True)
+class EmptySlot:
+    """The slot's filesystem is new and empty; what was in it cannot be mounted from the first write on."""
+
+    partition: Partition
+    disk: str
+
+    name = "empty-slot"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Making a new filesystem in {self.partition.label} of {self.disk}"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        device = block.partition_path(self.disk, self.partition.number)
+        block.write_zeros(device, 0, MIB)
+        host.run(*_command(device, self._empty), doing=f"making the filesystem on {device}")
+
+    def why_not_done(self, host: Host) -> str:
+        device = block.partition_path(self.disk, self.partition.number)
+        uuid, wanted = _uuids(host, [device]).get(device, "of nothing"), self.partition.filesystem_uuid
+        return "" if uuid == wanted else f"{device} has the UUID {uuid}, planned was {wanted}"
+
+    @property
+    def _empty(self) -> Partition:
+        """Until its image came up healthy it is no Root."""
+        return replace(self.partition, filesystem_label=ROLES[False])
 
 
 def _uuids(host: Host, devices: Sequence[str]) -> dict[str, str]:

@@ -65,7 +65,7 @@ class VerifyImage:
     """Every file of the image is what the manifest says, before anything is written."""
 
     image: LiveImage
-    hashing: Hashing
+    hashing: Hashing | None = None
 
     name = "verify-image"
     writes = False
@@ -80,12 +80,13 @@ class VerifyImage:
     def apply(self, host: Host) -> None:
         """Raises ImageInvalid."""
         total = sum(file.size_bytes for file in self.image.manifest.files)
-        while not self.hashing.wait(PROGRESS_INTERVAL_S):
-            host.progress(self.hashing.done_bytes, total)
+        hashing = self.hashing or Hashing(Path(self.image.directory))
+        while not hashing.wait(PROGRESS_INTERVAL_S):
+            host.progress(hashing.done_bytes, total)
         for file in self.image.manifest.files:
             path = Path(self.image.directory) / file.name
             try:
-                found = self.hashing.digest(file.name)
+                found = hashing.digest(file.name)
             except OSError as error:
                 raise ImageInvalid(f"{path} cannot be read: {error.strerror}", hint=_GET_AGAIN) from error
             if found != file.sha256:

@@ -38,12 +38,26 @@ autoinstall_reason() {
     fi
 }
 
+# Keeps on Logging why this boot of a node fails, for the slot that comes up after it; node/fallback.py reads it.
+autoinstall_keep() {
+    local _dev _kept="$AUTOINSTALL_RUN/kept"
+    [ -e "$AUTOINSTALL_RUN/trial" ] || return 0
+    _dev=$(label_uuid_to_dev "$(getarg rd.autoinstall.logging=)")
+    mkdir -p "$_kept"
+    mount -t ext4 -o rw,nosuid,nodev,noexec "$_dev" "$_kept" 2>/dev/null || return 0
+    mkdir -p "$_kept/autoinstall"
+    printf '{"slot":"%s","when":%s,"why":["%s"]}\n' "$(cat "$AUTOINSTALL_RUN/slot-name")" "$(date +%s)" "$1" \
+        >>"$_kept/autoinstall/trials.jsonl"
+    umount "$_kept"
+}
+
 autoinstall_tell_failure() {
     local _reason
     [ -e "$AUTOINSTALL_RUN/failed" ] && return 0
     : >"$AUTOINSTALL_RUN/failed"
     _reason="booting, in the initramfs: $(autoinstall_plain "$(autoinstall_reason)")"
     autoinstall_say "autoinstall: failed: $_reason"
+    autoinstall_keep "$_reason"
     autoinstall_report "$(printf '{"event_type":"result","result":"failed","exit_code":4,"stage":"initramfs",')$(
         printf '"mode":"%s","timestamp":%s,"reasons":["%s"]}' "$(autoinstall_mode)" "$(date +%s)" "$_reason"
     )"

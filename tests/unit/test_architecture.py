@@ -34,6 +34,7 @@ PURE = [
     "slots",
     "stacks",
     "uninstall",
+    "upgrade",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
 FILE_LINES = 400

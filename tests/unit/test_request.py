@@ -6,7 +6,7 @@ import pytest
 
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords
-from autoinstall.grammar import After, FailureAction, OnFailure
+from autoinstall.grammar import After, FailureAction, Force, OnFailure
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.request import Action, Request, on_failure_from, redacted
@@ -41,12 +41,24 @@ def test_a_whole_line() -> None:
         ("storage_init", Action.INSTALL),
         ("ovirt_init=/dev/sda", Action.INSTALL),
         ("autoinstall.storage_init=serial:X", Action.INSTALL),
+        ("upgrade", Action.UPGRADE),
+        ("ovirt_upgrade local_boot", Action.UPGRADE),
+        ("autoinstall.ovirt_local_boot=1 storage_init=serial:X", Action.UPGRADE),
+        ("storage_init upgrade=no", Action.INSTALL),
+        ("upgrade rescue", Action.RESCUE),
         ("storage_init rescue", Action.RESCUE),
         ("storage_init rescue=no", Action.INSTALL),
     ],
 )
 def test_which_action_a_line_asks_for(line: str, action: Action) -> None:
     assert asked(line).action is action
+
+
+def test_an_upgrade_is_of_the_node_that_is_there_and_edits_nothing() -> None:
+    request = asked("upgrade autoinstall.tries=1 autoinstall.force=fallen,major hostname=other ntp=off dns=192.0.2.1")
+    assert request.disk == DiskSelector(DiskBy.NODE)
+    assert (request.tries, request.force) == (1, frozenset(Force))
+    assert request.warnings == ("upgrade: the node keeps its configuration; of no effect: hostname, dns, ntp",)
 
 
 REFUSED = [
@@ -71,7 +83,15 @@ REFUSED = [
     ("ip=[2001:db8::7]::192.0.2.1:64", "different families"),
     ("ip=dhcp gateway=192.0.2.1", "belong to an address"),
     ("storage_init=/dev/sda,/dev/sdb", "exactly one disk"),
-    ("storage_init upgrade", "upgrade: this version of autoinstall cannot do that yet"),
+    ("storage_init upgrade", "upgrade: the line says storage_init too, which installs"),
+    ("upgrade reinstall", "upgrade: the line says reinstall too"),
+    ("local_boot uninstall", "upgrade: the line says uninstall too"),
+    ("upgrade ovirt_local_boot=0", "upgrade and ovirt_local_boot are one word, given with different values"),
+    ("upgrade autoinstall.plan=sha256:" + "0" * 64, "upgrade: autoinstall.plan is for installations"),
+    ("storage_init autoinstall.tries=1", "autoinstall.tries: belongs to upgrade"),
+    ("autoinstall.force=major", "autoinstall.force: belongs to upgrade"),
+    ("upgrade autoinstall.tries=4", "'4' is none of 1, 2, 3"),
+    ("upgrade autoinstall.force=major,", "'' is none of major, fallen"),
     ("storage_init autoinstall.stateless", "cannot do that yet"),
     ("adminpw=secret", "adminpw: is not a crypt"),
     ("adminpw=somesalt$" + "a" * 86, "the boot loader ate it"),

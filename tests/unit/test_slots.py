@@ -15,6 +15,8 @@ from autoinstall.slots import (
     ONE_SECTOR_BYTES,
     Slot,
     SlotState,
+    disarm,
+    flip,
     fresh,
     mark_bad,
     mark_good,
@@ -23,6 +25,7 @@ from autoinstall.slots import (
     read_state,
     rearm,
     render_env,
+    roll_back,
 )
 
 digits = st.integers(0, 3)
@@ -123,6 +126,29 @@ def test_marking_good_is_final_and_changes_nothing_else(state: SlotState, slot: 
     assert once.good(slot)
     assert mark_good(once, slot) == once
     assert replace(once, a_ok=state.a_ok, b_ok=state.b_ok) == state
+
+
+@given(states, st.sampled_from(Slot), st.integers(1, 3))
+def test_what_is_disarmed_is_never_booted_while_the_other_is_good(state: SlotState, slot: Slot, tries: int) -> None:
+    state = mark_good(state, slot.other)
+    off = disarm(state, slot)
+    assert (off.primary, off.tries(slot), off.good(slot)) == (slot.other, 0, False)
+    assert (off.tries(slot.other), off.good(slot.other)) == (state.tries(slot.other), True)
+    assert set(boots(rearm(off), 9)) == {slot.other.value}
+    on = flip(off, slot, tries)
+    assert (on.primary, on.tries(slot), on.good(slot)) == (slot, tries, False)
+    assert boots(on, tries + 1) == slot.value * tries + slot.other.value
+    assert disarm(on, slot) == off
+
+
+@given(states)
+def test_a_rollback_goes_to_the_other_slot_and_a_second_one_back_to_what_was_good(state: SlotState) -> None:
+    left = state.primary
+    state = mark_good(state, left.other)
+    back = roll_back(state)
+    assert (back.primary, back.tries(left.other), back.good(left.other)) == (left.other, MOST_TRIES, True)
+    assert back.tries(left) == (state.tries(left) if state.good(left) else 0)
+    assert back.good(left) == state.good(left)
 
 
 @given(states)

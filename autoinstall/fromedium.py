@@ -1,0 +1,69 @@
+"""`upgrade` on the line of a newer medium: the image that runs here goes into the node of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autoinstall.errors import EXIT_OK, Refused
+from autoinstall.facts import Disk, Facts
+from autoinstall.grammar import After, Installed
+from autoinstall.host import Host
+from autoinstall.localboot import load_installed
+from autoinstall.node.ondisk import made_anew, node_on, read_node
+from autoinstall.node.upgrading import carry_out, show, upgraded, warn
+from autoinstall.report.events import Ending, Result
+from autoinstall.report.sinks import Sink
+from autoinstall.request import Request
+from autoinstall.select import describe, select_disk
+from autoinstall.steps import upgrade_steps
+from autoinstall.upgrade import Decision, NewImage, already_reason, fallen_reason, make_upgrade
+
+
+def select_node(request: Request, facts: Facts) -> Disk:
+    """The disk with the node that is meant. Raises Refused where there is none, or it cannot be upgraded."""
+    if request.disk is None or facts.image is None:
+        raise Refused("this system does not run from an image of autoinstall", hint="boot one, then upgrade")
+    target = select_disk(request.disk, facts.disks)
+    if not target.examined:
+        raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
+    if target.node is None or not target.node.finished:
+        raise Refused(f"{describe(target)} carries no finished node of ours", hint="install one: storage_init")
+    if target.node.from_backup:
+        raise Refused(
+            f"the node on {target.path} cannot be booted: the first copy of its partition table is broken",
+            hint=f"boot with the word rescue, and have the backup copied: fdisk {target.path}, then w",
+        )
+    if target.in_use:
+        raise Refused(f"{target.path} is in use: {'; '.join(target.in_use)}", hint="free it first")
+    return target
+
+
+def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> Result:
+    """Decide, show, act. A node that has this image already, or gave it up, is gone on to as it is."""
+    target, image = select_node(request, facts), facts.image
+    assert image is not None
+    node = node_on(target)
+    offered = NewImage(image.manifest, request.tries, request.force)
+    plan = make_upgrade(read_node(host, node), offered, node.slot_bytes)
+    show(plan, target.path, sinks)
+    warn(plan.warnings, host, sinks)
+    if plan.decision is Decision.ALREADY:
+        return _go_on(request, target, host, Result(Ending.ALREADY_INSTALLED, EXIT_OK, (already_reason(plan),)))
+    if plan.decision is Decision.FALLEN:
+        hint = "to try it again: autoinstall.force=fallen"
+        return _go_on(request, target, host, Result(Ending.ROLLED_BACK, EXIT_OK, (fallen_reason(plan),), hint))
+    if request.dry_run:
+        return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
+    carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
+    if request.after is After.KEXEC:
+        load_installed(host, target.path)
+    return upgraded(plan, target.path, sinks)
+
+
+def _go_on(request: Request, target: Disk, host: Host, result: Result) -> Result:
+    """By kexec: a reboot could come back to this medium, for ever."""
+    if request.installed is not Installed.BOOT or request.dry_run:
+        return result
+    slot = load_installed(host, target.path)
+    return replace(result, reasons=(*result.reasons, f"going on to slot {slot} of {target.path}"))

@@ -1,0 +1,151 @@
+"""Why an image was given up: kept by the boot that failed, told by the boot that fell back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from autoinstall.errors import EXIT_OK, AutoinstallError
+from autoinstall.host import Host, Run
+from autoinstall.node import records
+from autoinstall.node.state import RUN, booted_slot, slot_state
+from autoinstall.slots import Slot
+from autoinstall.upgrade import OnNode, name_of
+
+TRIALS = Path("/var/log/autoinstall/trials.jsonl")
+"""On Logging, one line for each boot on trial that gave up. boot-failed.sh of the initramfs adds to it too."""
+CHECKED = RUN / "health.json"
+PSTORE = Path("/var/lib/systemd/pstore")
+LAST_KERNEL_LINES = 6
+LAST_REASONS = 4
+LONGEST_REASON = 300
+ASKING = Run(accept=range(256), timeout_s=20)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`autoinstall give-up` has no options."""
+
+
+def main(args: argparse.Namespace, host: Host) -> int:
+    """A boot on trial ends without a word of `health`: keep what systemd can say."""
+    if not CHECKED.exists():
+        keep_reasons(booted_slot(host), _what_systemd_says(host), host)
+    return EXIT_OK
+
+
+def keep_reasons(slot: Slot, reasons: Sequence[str], host: Host) -> None:
+    """Keep why this boot gives up, durably where Logging can be written; else nobody can be told."""
+    line = json.dumps({"slot": slot.value, "when": int(host.wall_clock_s()), "why": list(reasons)}) + "\n"
+    with suppress(OSError):
+        TRIALS.parent.mkdir(exist_ok=True)
+        fd = os.open(TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, line.encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def forget_trials() -> None:
+    """What was kept was told, or came up healthy after all."""
+    with suppress(OSError):
+        TRIALS.unlink(missing_ok=True)
+
+
+def fallen_now(host: Host) -> dict[str, Any] | None:
+    """What this boot fell back from, and why; None where it is the boot that was wanted. Kept on Config.
+
+    `new` is whether that was not known before. To be asked once in a boot: an upgrade that waits looks the same.
+    """
+    if slot_state(host).primary is booted_slot(host):
+        return None
+    from autoinstall.node.ondisk import read_node, this_node  # all that reads disks; a boot that went well needs none
+
+    node = read_node(host, this_node(host))
+    reasons = _trial_reasons(node.state.primary)
+    entry = entry_for(node, reasons, _last_kernel_lines(host))
+    if entry is None:
+        return None
+    known = next((one for one in records.fallen() if one.get("image_id") == entry["image_id"]), None)
+    if known and not reasons:
+        return {**known, "new": False}
+    entry["when"] = int(host.wall_clock_s())
+    with suppress(OSError):
+        records.remember_fallen(entry)
+        forget_trials()
+    return {**entry, "new": True}
+
+
+def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str]) -> dict[str, Any] | None:
+    """The record of an image that was given up for the slot that runs. Pure."""
+    slot = node.state.primary
+    if node.booted in (None, slot) or node.state.good(slot) or not node.state.good(slot.other):
+        return None
+    left, image = node.state.tries(slot), node.images.get(slot)
+    if left and not reasons:
+        reasons = [f"the boot loader could not load it, or slot {slot.other} was chosen in its menu"]
+    elif not reasons:
+        reasons = ["each attempt ended before its health was checked, and left no word"]
+    return {
+        "slot": slot.value,
+        "image_id": node.image_id(slot),
+        "version": image.version if image else "",
+        "name": name_of(image),
+        "tries_left": left,
+        "reasons": list(reasons),
+        "kernel": list(kernel_lines),
+    }
+
+
+def to_lines(entry: dict[str, Any]) -> list[str]:
+    """For people: what was given up, and why."""
+    left = f", {entry['tries_left']} attempts left" if entry.get("tries_left") else ""
+    lines = [f"fell back from slot {entry['slot']}, image {entry['name']}{left}:"]
+    return [*lines, *(f"  {text}" for text in (*entry["reasons"], *entry["kernel"]))]
+
+
+def _trial_reasons(slot: Slot) -> list[str]:
+    """What the boots of a slot kept, each reason once, the last ones."""
+    found: dict[str, None] = {}
+    with suppress(OSError):
+        for line in TRIALS.read_text(errors="replace").splitlines():
+            with suppress(ValueError, AttributeError):
+                trial = json.loads(line)
+                if trial.get("slot") == slot.value:
+                    found.update(dict.fromkeys(str(why)[:LONGEST_REASON] for why in trial.get("why", [])))
+    return list(found)[-LAST_REASONS:]
+
+
+def _last_kernel_lines(host: Host) -> list[str]:
+    """The end of the newest kernel log that the platform kept over the reset (pstore), if it came in this boot."""
+    booted_s = host.wall_clock_s() - host.monotonic_s()
+    with suppress(OSError):
+        logs = [path for path in PSTORE.rglob("dmesg*") if path.stat().st_ctime >= booted_s]
+        if logs:
+            newest = max(logs, key=lambda path: path.stat().st_mtime)
+            lines = [line for line in newest.read_text(errors="replace").splitlines() if line.strip()]
+            return lines[-LAST_KERNEL_LINES:]
+    return []
+
+
+def _what_systemd_says(host: Host) -> list[str]:
+    try:
+        emergency = host.run("systemctl", "is-active", "emergency.target", doing="asking for the state", how=ASKING)
+        failed = _names(host, "--failed")
+        if emergency.status == 0:
+            return [f"systemd went to emergency mode; failed: {failed or 'nothing'}"]
+        return [f"it was not found good in time; waiting: {_names(host, 'list-jobs')}; failed: {failed or 'nothing'}"]
+    except AutoinstallError as error:
+        return [f"it gave up, and systemd did not say why: {error}"]
+
+
+def _names(host: Host, question: str) -> str:
+    """The units that systemctl lists."""
+    told = host.run("systemctl", question, "--no-legend", "--plain", doing="asking for units", how=ASKING).stdout
+    words = [word for line in told.splitlines() for word in line.split() if "." in word]
+    return " ".join(words[:12])

@@ -1,0 +1,85 @@
+"""An upgrade: nothing points to the slot that is made anew, and at the end one write makes it the one to boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoinstall import block
+from autoinstall.errors import NotDone
+from autoinstall.host import Host
+from autoinstall.layout import PARTITIONS
+from autoinstall.node.state import ESP_LABEL, change_state_on, state_on
+from autoinstall.slots import Slot, SlotState, disarm, flip
+
+
+@dataclass(frozen=True)
+class Disarm:
+    """GRUB boots the slot that is kept, and gives the other one no attempt: the first write of an upgrade."""
+
+    target: Slot
+    disk: str
+
+    name = "disarm"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Taking slot {self.target} of {self.disk} out of the boot order"
+
+    def why_not(self, host: Host) -> str:
+        return _why_lost(state_on(host, _esp(self.disk)), self.target)
+
+    def apply(self, host: Host) -> None:
+        """Raises NotDone where the slot that is kept is not good any more: somebody else changed it."""
+        change_state_on(host, _esp(self.disk), lambda state: disarm(_kept_good(state, self.target), self.target))
+
+    def why_not_done(self, host: Host) -> str:
+        state = state_on(host, _esp(self.disk))
+        return "" if state == disarm(state, self.target) else f"the slot state is {state}"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """The new image is booted next: one write of one sector in each copy of the slot state, and the last one."""
+
+    target: Slot
+    tries: int
+    disk: str
+
+    name = "flip"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Making slot {self.target} of {self.disk} the one to boot, in {self.tries} attempts at most"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        """Raises NotDone where the slot that is kept is not good any more."""
+
+        def change(state: SlotState) -> SlotState:
+            return flip(_kept_good(state, self.target), self.target, self.tries)
+
+        change_state_on(host, _esp(self.disk), change)
+
+    def why_not_done(self, host: Host) -> str:
+        state = state_on(host, _esp(self.disk))
+        return "" if state == flip(state, self.target, self.tries) else f"the slot state is {state}"
+
+
+def _why_lost(state: SlotState, target: Slot) -> str:
+    kept = target.other
+    return "" if state.good(kept) else f"slot {kept}, which is to be kept, is not good: {state}"
+
+
+def _kept_good(state: SlotState, target: Slot) -> SlotState:
+    if reason := _why_lost(state, target):
+        raise NotDone(reason)
+    return state
+
+
+def _esp(disk: str) -> str:
+    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == ESP_LABEL)
+    return block.partition_path(disk, number)

@@ -1,0 +1,129 @@
+"""The boot that fell back tells it once as news, and shows it as long as it is so; a good boot puts all in order."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoinstall.node import fallback, health, markgood, ondisk, records
+from autoinstall.node.health import Finding, Health
+from autoinstall.node.state import write_state
+from autoinstall.report.events import Result
+from autoinstall.slots import Slot, SlotState
+from autoinstall.upgrade import OnNode
+from tests.unit.node_machine import Node, esp, node
+from tests.unit.test_upgrade import NEW, OLD, image
+
+__all__ = ["esp", "node"]
+FELL = SlotState(Slot.B, 2, True, 0, False)
+
+
+@pytest.fixture
+def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """That node, with Config and Logging of its own; `node` is what its disk holds."""
+    found: dict[str, Any] = {"node": OnNode(FELL, Slot.A, {Slot.A: OLD, Slot.B: NEW})}
+    write_state(esp, FELL)
+    monkeypatch.setattr(ondisk, "this_node", lambda host: None)
+    monkeypatch.setattr(markgood, "this_node", lambda host: None)
+    monkeypatch.setattr(ondisk, "read_node", lambda host, _: found["node"])
+    monkeypatch.setattr(markgood, "read_node", lambda host, _: found["node"])
+    monkeypatch.setattr(markgood.roles, "follow", lambda host, state: found.update(followed=state))
+    monkeypatch.setattr(fallback, "TRIALS", node.root / "log/trials.jsonl")
+    monkeypatch.setattr(fallback, "PSTORE", node.root / "pstore")
+    config = node.root / "config"
+    config.mkdir()
+    monkeypatch.setattr(records, "CONFIG", config)
+    return found
+
+
+def test_a_fallback_is_news_once_and_stays_known(node: Node, there: dict[str, Any]) -> None:
+    fallback.keep_reasons(Slot.B, ["network: waited 60 s"], node)
+    first = fallback.fallen_now(node)
+    assert first
+    assert (first["new"], first["reasons"]) == (True, ["network: waited 60 s"])
+    assert not fallback.TRIALS.exists()
+    second = fallback.fallen_now(node)
+    assert second
+    assert (second["new"], second["reasons"]) == (False, ["network: waited 60 s"])
+    fallback.keep_reasons(Slot.B, ["forced, and failed again"], node)
+    third = fallback.fallen_now(node)
+    assert third
+    assert (third["new"], third["reasons"]) == (True, ["forced, and failed again"])
+
+
+def test_the_boot_that_was_wanted_is_asked_nothing_more(
+    node: Node, esp: Path, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(esp, SlotState(Slot.A, 2, True, 0, False))
+    monkeypatch.delitem(there, "node")
+    assert fallback.fallen_now(node) is None
+
+
+def test_a_good_boot_raises_the_floor_and_forgets_what_fell(node: Node, esp: Path, there: dict[str, Any]) -> None:
+    safe = image(5, security_version=4)
+    records.remember_fallen({"image_id": safe.image_id})
+    fallback.keep_reasons(Slot.A, ["the first attempt failed"], node)
+    there["node"] = OnNode(SlotState(Slot.A, 3, True, 0, False), Slot.A, {Slot.A: safe, Slot.B: OLD})
+    write_state(esp, SlotState(Slot.A, 3, False, 0, False))
+    markgood.main(argparse.Namespace(rearm=False), node)
+    assert there["followed"] == SlotState(Slot.A, 3, True, 0, False)
+    assert (records.floor(), records.fallen()) == (4, [])
+    assert not fallback.TRIALS.exists()
+    there.pop("followed")
+    markgood.main(argparse.Namespace(rearm=True), node)
+    assert "followed" not in there
+
+
+def test_what_follows_from_a_good_boot_never_undoes_it(
+    node: Node, esp: Path, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records, "set_floor", full)
+    assert markgood.main(argparse.Namespace(rearm=False), node) == 0
+    assert "left for the next one: [Errno 28] No space left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("on_trial", "problem", "kept"), [(True, "flat", True), (False, "flat", False), (True, "", False)]
+)
+def test_only_a_failed_trial_is_kept_and_a_fallback_told_once_in_a_boot(
+    node: Node, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch, on_trial: bool, problem: str, kept: bool
+) -> None:
+    told: list[Any] = []
+    found = Health(Slot.B, "0" * 64, on_trial, (Finding("tyre", problem),))
+    monkeypatch.setattr(health, "RECORD", node.root / "health.json")
+    monkeypatch.setattr(health, "check_node", lambda host: found)
+    monkeypatch.setattr(health, "_tell", lambda health, fallen: told.append(fallen))
+    args = argparse.Namespace(tell=True, json=False)
+    health.main(args, node)
+    assert fallback.TRIALS.exists() is kept
+    assert [fallen and fallen["image_id"] for fallen in told] == [NEW.image_id]
+    (node.root / "health.json").touch()
+    health.main(args, node)
+    assert told[1] is None, "later in a boot an upgrade that waits would look the same"
+
+
+def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    results: list[Result] = []
+
+    class Told:
+        def result(self, result: Result) -> None:
+            results.append(result)
+
+        def say(self, text: str) -> None:
+            assert text == "autoinstall: result=rolled-back"
+
+    monkeypatch.setattr(health, "Port", Told)
+    monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))
+    monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=Told))
+    entry = fallback.entry_for(OnNode(FELL, Slot.A, {Slot.A: OLD, Slot.B: NEW}), ["why"], [])
+    assert entry
+    health._tell_rolled_back(entry)
+    plain = results[0].to_json()
+    assert (plain["result"], plain["fallen"]["image_id"]) == ("rolled-back", NEW.image_id)
+    assert plain["reasons"][1] == "  why"

@@ -1,0 +1,308 @@
+"""What an upgrade of a running node is given, what a node remembers of its images, and how it tells of a fallback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable
+from autoinstall.host import Host
+from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
+from autoinstall.node import fallback, records, roles, staging
+from autoinstall.node import upgrade as verb
+from autoinstall.node.preview import hidden_changes
+from autoinstall.slots import Slot, SlotState
+from autoinstall.upgrade import OnNode
+from tests.unit.machines import MANIFEST
+from tests.unit.node_machine import Node, esp, node
+from tests.unit.test_upgrade import NEW, OLD
+
+__all__ = ["esp", "node"]
+SMALL = replace(MANIFEST, files=tuple(replace(file, size_bytes=5) for file in MANIFEST.files))
+
+
+# Where an image comes from
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A directory with an image of 15 bytes."""
+    place = tmp_path / "image"
+    place.mkdir()
+    (place / MANIFEST_NAME).write_bytes(render_manifest(SMALL))
+    for file in SMALL.files:
+        (place / file.name).write_bytes(b"12345")
+    return place
+
+
+@pytest.fixture
+def url(image: Path) -> Iterator[str]:
+    """A server of that directory."""
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Not into the output of tests."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(image))) as server:
+        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def _look(source: str) -> staging.Offer:
+    with ExitStack() as stack:
+        return staging.look_at(source, Host(), stack)
+
+
+def test_a_directory_is_taken_as_it_is(image: Path) -> None:
+    offer = _look(str(image))
+    assert (offer.manifest, offer.directory) == (SMALL, image)
+
+
+def test_an_iso_is_mounted(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image.rename(tmp_path / staging.ON_MEDIUM)
+    asked: list[Path] = []
+
+    @contextmanager
+    def mounted_file(host: Host, file: Path) -> Iterator[Path]:
+        asked.append(file)
+        yield tmp_path
+
+    monkeypatch.setattr(staging, "mounted_file", mounted_file)
+    (tmp_path / "node.iso").touch()
+    assert _look(str(tmp_path / "node.iso")).directory == tmp_path / staging.ON_MEDIUM
+    assert asked == [tmp_path / "node.iso"]
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match="is not there"):
+        _look(str(tmp_path / "gone.iso"))
+    with pytest.raises(BadUsage, match="neither http"):
+        _look("ftp://192.0.2.1/image")
+    with pytest.raises(ImageInvalid, match="holds no image"):
+        _look(str(tmp_path))
+
+
+def test_a_url_is_looked_at_then_fetched_whole(url: str, tmp_path: Path) -> None:
+    offer = _look(f"{url}/manifest.json")
+    assert (offer.manifest, offer.directory, offer.url) == (SMALL, None, url)
+    fetch = staging.Fetch(offer, tmp_path / "stage")
+    fetch.apply(Host())
+    assert fetch.why_not_done(Host()) == ""
+    assert (tmp_path / "stage/manifest.json").read_bytes() == render_manifest(SMALL)
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"123456", "more than the 5 bytes"), (None, "404")])
+def test_a_server_that_gives_something_else_is_told(
+    url: str, image: Path, tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    offer = _look(url)
+    (image / "initrd.img").unlink()
+    if content:
+        (image / "initrd.img").write_bytes(content)
+    with pytest.raises(ImageInvalid, match=says):
+        staging.Fetch(offer, tmp_path / "stage").apply(Host())
+
+
+def test_a_file_that_is_too_short_is_seen_before_it_is_hashed(url: str, image: Path, tmp_path: Path) -> None:
+    offer = _look(url)
+    (image / "vmlinuz").write_bytes(b"1")
+    fetch = staging.Fetch(offer, tmp_path / "stage")
+    fetch.apply(Host())
+    assert fetch.why_not_done(Host()) == "vmlinuz is not as long as its manifest says"
+
+
+def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {"/data": 0, "/var/log": 1 << 40}
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda path: argparse.Namespace(free=free[str(path)]))
+    assert staging.stage_for(SMALL, node) == Path("/var/log/autoinstall/upgrade")
+    free["/data"] = 1 << 40
+    assert staging.stage_for(SMALL, node) == Path("/data/autoinstall-upgrade")
+    free.update({"/data": staging.LEFT_BYTES, "/var/log": staging.LEFT_BYTES})
+    below = tmp_path / "left/of-before"
+    below.mkdir(parents=True)
+    free[str(tmp_path)] = 1 << 40
+    node.files["/proc/self/mountinfo"] += f"40 20 254:9 / {tmp_path} rw - ext4 /dev/vda9 rw\n"
+    assert staging.stage_for(SMALL, node, [(str(tmp_path), "left")]) == tmp_path / "left"
+    assert not (tmp_path / "left").exists()
+    with pytest.raises(NoSpace, match="needs 194 MiB on Data or Logging; 130 MiB are missing"):
+        staging.stage_for(MANIFEST, node)
+
+
+def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "RUN", node.root / "run")
+    with verb.only_one(), pytest.raises(Refused, match="is under way"), verb.only_one():
+        pass
+    with verb.only_one():
+        pass
+
+
+# What a node remembers
+
+
+def test_the_floor_and_the_fallen_are_kept(tmp_path: Path) -> None:
+    assert (records.floor(tmp_path), records.fallen(tmp_path)) == (0, [])
+    records.set_floor(3, tmp_path)
+    for number in range(10):
+        records.remember_fallen({"image_id": str(number)}, tmp_path)
+    records.remember_fallen({"image_id": "5", "again": True}, tmp_path)
+    records.forget_fallen("7", tmp_path)
+    assert records.floor(tmp_path) == 3
+    assert [one["image_id"] for one in records.fallen(tmp_path)] == ["2", "3", "4", "6", "8", "9", "5"]
+    assert sorted(path.name for path in (tmp_path / "autoinstall").iterdir()) == ["fallen.json", "floor.json"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[", b"7", b'{"security_version": "x"}', b'["a", 3]'])
+def test_a_record_that_is_none_says_nothing(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "autoinstall").mkdir()
+    (tmp_path / records.FLOOR).write_bytes(data)
+    (tmp_path / records.FALLEN).write_bytes(data)
+    assert (records.floor(tmp_path), records.fallen(tmp_path)) == (0, [])
+
+
+# Why an image was given up
+
+
+def _fell(state: SlotState, booted: Slot | None = Slot.A, *reasons: str) -> dict[str, Any] | None:
+    return fallback.entry_for(OnNode(state, booted, {Slot.A: OLD, Slot.B: NEW}), reasons, ["Kernel panic"])
+
+
+def test_a_boot_that_was_wanted_fell_back_from_nothing() -> None:
+    for state in (
+        SlotState(Slot.A, 2, True, 0, False),
+        SlotState(Slot.B, 0, True, 3, True),  # power cuts left a good primary
+        SlotState(Slot.B, 3, False, 0, False),
+    ):
+        assert _fell(state) is None
+    assert _fell(SlotState(Slot.B, 3, True, 1, False), Slot.B) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "reasons", "says"),
+    [
+        (0, ["health.d/tyre: flat"], "health.d/tyre: flat"),
+        (0, [], "each attempt ended before its health was checked"),
+        (2, [], "the boot loader could not load it, or slot A was chosen in its menu"),
+    ],
+)
+def test_the_boot_that_fell_back_says_from_what_and_why(left: int, reasons: list[str], says: str) -> None:
+    entry = _fell(SlotState(Slot.B, 2, True, left, False), Slot.A, *reasons)
+    assert entry
+    assert (entry["slot"], entry["image_id"]) == ("B", NEW.image_id)
+    lines = fallback.to_lines(entry)
+    assert lines[0].startswith("fell back from slot B, image 1.1 (")
+    assert ("2 attempts left" in lines[0]) == bool(left)
+    assert says in lines[1]
+    assert lines[-1] == "  Kernel panic"
+
+
+def test_what_failed_boots_kept_is_read_once_each_and_only_of_that_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "TRIALS", tmp_path / "log/trials.jsonl")
+    for slot, why in ((Slot.B, "one"), (Slot.A, "other"), (Slot.B, "two"), (Slot.B, "one")):
+        fallback.keep_reasons(slot, [why], Host())
+    with fallback.TRIALS.open("a") as file:
+        file.write('torn{\n[]\n{"slot":"B","when":1,"why":["by hand"]}\n')
+    assert fallback._trial_reasons(Slot.B) == ["one", "two", "by hand"]
+    fallback.forget_trials()
+    fallback.forget_trials()
+    assert fallback._trial_reasons(Slot.B) == []
+
+
+def test_only_a_kernel_log_of_this_boot_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "PSTORE", tmp_path)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/dmesg.txt").write_text("".join(f"line {number}\n\n" for number in range(9)))
+    host = Host()
+    monkeypatch.setattr(host, "monotonic_s", lambda: 60.0)
+    assert fallback._last_kernel_lines(host) == [f"line {number}" for number in range(3, 9)]
+    monkeypatch.setattr(host, "wall_clock_s", lambda: 1e12)
+    assert fallback._last_kernel_lines(host) == []
+
+
+def test_a_boot_without_health_keeps_what_systemd_says(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "TRIALS", tmp_path / "trials.jsonl")
+    monkeypatch.setattr(fallback, "CHECKED", tmp_path / "health.json")
+    assert fallback.main(argparse.Namespace(), node) == 0
+    kept = json.loads(fallback.TRIALS.read_text())
+    assert (kept["slot"], kept["why"]) == ("A", ["systemd went to emergency mode; failed: nothing"])
+    (tmp_path / "health.json").touch()
+    fallback.forget_trials()
+    fallback.main(argparse.Namespace(), node)
+    assert not fallback.TRIALS.exists()
+
+
+# Labels, and what hides a default
+
+
+def test_a_label_changes_sixteen_bytes_of_a_superblock() -> None:
+    before = bytes(56) + b"\x53\xef" + bytes(range(256)) + bytes(198)
+    after = roles.relabelled(before, "RootBackup")
+    assert after[120:136] == b"RootBackup" + bytes(6)
+    assert (after[:120], after[136:]) == (before[:120], before[136:])
+    with pytest.raises(StateUnreadable):
+        roles.relabelled(bytes(512), "Root")
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_labels_follow_the_slot_state_with_one_write_each(
+    node: Node, monkeypatch: pytest.MonkeyPatch, sector: int
+) -> None:
+    superblock = bytes(56) + b"\x53\xef" + bytes(62) + b"Root".ljust(16, b"\0") + bytes(888)
+    disks = {f"/dev/vda{number}": bytes(1024) + superblock + bytes(2048) for number in (3, 4)}
+    wrote: list[str] = []
+    node.files[str(node.root / "sys/block/vda/queue/logical_block_size")] = f"{sector}\n"
+
+    def write(device: str, start: int, data: bytes) -> None:
+        assert len(data) == sector
+        wrote.append(device)
+        disks[device] = disks[device][:start] + data + disks[device][start + sector :]
+
+    monkeypatch.setattr(roles.block, "read_direct", lambda device, start, size: disks[device][start : start + size])
+    monkeypatch.setattr(roles.block, "write_direct", write)
+    for state, labels, writes in (
+        (SlotState(Slot.A, 3, True, 3, False), (b"Root", b"RootBackup"), ["/dev/vda4"]),
+        (SlotState(Slot.B, 3, True, 0, False), (b"Root", b"RootBackup"), []),  # B fell back
+        (SlotState(Slot.B, 3, True, 3, True), (b"RootBackup", b"Root"), ["/dev/vda3", "/dev/vda4"]),
+    ):
+        wrote.clear()
+        roles.follow(node, state)
+        assert tuple(disks[f"/dev/vda{number}"][1144:1160].rstrip(b"\0") for number in (3, 4)) == labels
+        assert wrote == writes
+
+
+def test_a_kept_file_that_hides_a_changed_default_is_listed(tmp_path: Path) -> None:
+    kept, old, new = (tmp_path / name for name in ("kept", "old", "new"))
+    files = {
+        "same": ("mine", "a", "a"),
+        "changed": ("mine", "a", "b"),
+        "dir/added": ("mine", None, "b"),
+        "gone": ("mine", "a", None),
+        "own": ("mine", None, None),
+        "not-kept": (None, "a", "b"),
+    }
+    for name, texts in files.items():
+        for place, text in zip((kept, old, new), texts, strict=True):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            if text:
+                (place / name).write_text(text)
+    for place, target in ((kept, "mine"), (old, "a"), (new, "b")):
+        (place / "link").symlink_to(target)
+    assert hidden_changes(kept, old, new) == ["/etc/changed", "/etc/dir/added", "/etc/gone", "/etc/link"]

@@ -1,0 +1,208 @@
+"""The steps of an upgrade: in which order, what each of them writes to the slot state, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from autoinstall import fromedium, gpt, layout
+from autoinstall import install as story
+from autoinstall.errors import EXIT_HERE, NotDone, Refused
+from autoinstall.execute import execute
+from autoinstall.facts import Disk, LiveImage, NodeMark
+from autoinstall.host import Host
+from autoinstall.image.manifest import Manifest
+from autoinstall.node import state as node_state
+from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
+from autoinstall.plan import SlotPlan
+from autoinstall.report.events import Ending, Kind, Result
+from autoinstall.report.sinks import Memory
+from autoinstall.sizes import MIB
+from autoinstall.slots import Slot, SlotState, disarm, flip, fresh, render_env
+from autoinstall.steps import MadeAnew, upgrade, upgrade_steps
+from autoinstall.upgrade import OnNode
+from tests.unit.machines import MACHINE, MANIFEST, VDA, VDB, asked
+from tests.unit.test_upgrade import NEW, OLD
+
+GOOD_A = SlotState(Slot.A, 3, True, 2, False)
+ROW = next(row for row in layout.PARTITIONS if row.label == "Root-B")
+PART = layout.partition_of(UUID(int=7), ROW, (4, 0, 2048 * MIB))
+SLOT = SlotPlan("B", "Root-B", "1.1", "root=autoinstall:PARTUUID=x")
+NODE = replace(VDA, node=NodeMark(UUID(int=7), finished=True))
+
+
+@pytest.fixture
+def esp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ESP that is a directory, of a node whose slot A is good."""
+    for copy in STATE_COPIES:
+        (tmp_path / copy).parent.mkdir()
+        (tmp_path / copy).write_bytes(render_env(fresh()))
+    write_state(tmp_path, GOOD_A)
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        yield tmp_path
+
+    monkeypatch.setattr(node_state, "mounted", mounted)
+    monkeypatch.setattr(node_state, "RUN", tmp_path)
+    monkeypatch.setattr(upgrade, "_esp", lambda disk: disk)
+    return tmp_path
+
+
+def test_the_image_is_found_whole_before_anything_and_the_flip_is_last() -> None:
+    made = MadeAnew(SLOT, PART, "/dev/vda", 3)
+    image = LiveImage("/image", MANIFEST)
+    online = [(step.name, step.writes) for step in upgrade_steps(made, image)]
+    assert online == [
+        ("verify-image", False),
+        ("disarm", True),
+        ("empty-slot", True),
+        ("image-b", True),
+        ("flip", True),
+    ]
+    offline = [step.name for step in upgrade_steps(replace(made, claimed=VDA), image)]
+    assert offline == ["verify-image", "claim", *(name for name, _ in online[1:])]
+
+
+def test_disarm_and_flip_change_the_slot_state_and_nothing_between(esp: Path) -> None:
+    told = Memory()
+    execute([upgrade.Disarm(Slot.B, "vda")], Host(), told.event)
+    assert read_state_files(esp) == disarm(GOOD_A, Slot.B)
+    execute([upgrade.Flip(Slot.B, 2, "vda")], Host(), told.event)
+    assert read_state_files(esp) == flip(GOOD_A, Slot.B, 2) == SlotState(Slot.B, 3, True, 2, False)
+    assert [event.name for event in told.events if event.kind is Kind.FINISH] == ["disarm", "flip"]
+
+
+@pytest.mark.parametrize("step", [upgrade.Disarm(Slot.A, "vda"), upgrade.Flip(Slot.A, 3, "vda")])
+def test_the_only_good_slot_is_never_taken_out(esp: Path, step: Any) -> None:
+    """Whatever was decided: the state is looked at again in the moment in which it is written."""
+    with pytest.raises(NotDone, match="slot B, which is to be kept, is not good"):
+        step.apply(Host())
+    assert read_state_files(esp) == GOOD_A
+
+
+def test_a_slot_is_made_anew_with_the_label_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
+    from autoinstall.steps import filesystems
+
+    ran: list[tuple[str, ...]] = []
+    zeroed: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(filesystems.block, "partition_path", lambda disk, number: f"{disk}{number}")
+    monkeypatch.setattr(filesystems.block, "write_zeros", lambda *where: zeroed.append(where))
+    host = Host()
+    monkeypatch.setattr(host, "run", lambda *argv, doing: ran.append(argv))
+    partition = replace(PART, number=3, label="Root-A", filesystem_label="Root")
+    filesystems.EmptySlot(partition, "/dev/vda").apply(host)
+    assert zeroed == [("/dev/vda3", 0, MIB)]
+    words = ran[0]
+    assert words[words.index("-L") + 1] == "RootBackup"
+    assert words[words.index("-U") + 1] == PART.filesystem_uuid
+    assert any("^has_journal" in word for word in words)
+
+
+def test_the_table_of_a_node_tells_its_partitions() -> None:
+    planned = layout.place(UUID(int=3), layout.Space(VDA.size_bytes, 512, 1 << 30))
+    table = gpt.render(planned)
+    header = gpt.parse_header(table.primary)
+    assert header
+    entries = gpt.parse_entries(header, table.primary[512:])
+    assert entries
+    assert gpt.partitions(UUID(int=3), entries, 512) == planned.partitions
+
+
+# From a medium
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A machine with a node, that runs from a medium with the image NEW; what is done to it is kept."""
+    there: dict[str, Any] = {"node": OnNode(GOOD_A, None, {Slot.A: OLD, Slot.B: OLD}), "did": []}
+    facts = replace(MACHINE, disks=(NODE, VDB), image=LiveImage("/image", NEW))
+
+    class OnDisk:
+        slot_bytes = dict.fromkeys(Slot, 2048 * MIB)
+
+    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
+    monkeypatch.setattr(story, "probe", lambda *_: facts)
+    monkeypatch.setattr(fromedium, "node_on", lambda disk: OnDisk())
+    monkeypatch.setattr(fromedium, "read_node", lambda host, node: there["node"])
+    monkeypatch.setattr(fromedium, "made_anew", lambda host, node, plan: MadeAnew(SLOT, PART, "/dev/vda", plan.tries))
+    monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, sinks: there["did"].append(steps[-1]))
+    monkeypatch.setattr(fromedium, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
+    return there
+
+
+def _ended(line: str) -> Result:
+    return story.install(line, Host(), [Memory()])
+
+
+def test_a_medium_upgrades_the_node_of_the_machine(machine: dict[str, Any]) -> None:
+    result = _ended("upgrade autoinstall.tries=2")
+    assert (result.ending, result.exit_code) == (Ending.UPGRADED, 0), result
+    assert machine["did"] == [upgrade.Flip(Slot.B, 2, "/dev/vda")]
+    assert result.detail["upgrade"]["target"] == "B"
+    assert story.leaving_unit("upgrade", result) == "autoinstall-reboot.service"
+
+
+def test_a_dry_run_of_an_upgrade_changes_nothing(machine: dict[str, Any]) -> None:
+    assert _ended("upgrade autoinstall.dry_run").ending is Ending.PLANNED
+    assert not machine["did"]
+
+
+@pytest.mark.parametrize(
+    ("state", "b", "ending"),
+    [
+        (SlotState(Slot.B, 3, True, 2, False), NEW, Ending.ALREADY_INSTALLED),
+        (SlotState(Slot.B, 3, True, 0, False), NEW, Ending.ROLLED_BACK),
+    ],
+)
+def test_a_medium_that_is_left_in_goes_on_to_the_node(
+    machine: dict[str, Any], state: SlotState, b: Manifest, ending: Ending
+) -> None:
+    """Also where the image fell back: a machine that boots from the network for ever must not end at a refusal."""
+    machine["node"] = OnNode(state, None, {Slot.A: OLD, Slot.B: b})
+    result = _ended("upgrade")
+    assert (result.ending, result.exit_code) == (ending, 0)
+    assert machine["did"] == ["kexec"]
+    assert story.leaving_unit("upgrade", result) == "autoinstall-kexec.service"
+    assert _ended("upgrade autoinstall.installed=hold").ending is ending
+    assert machine["did"] == ["kexec"]
+
+
+def test_after_kexec_the_new_image_is_started_at_once(machine: dict[str, Any]) -> None:
+    assert _ended("upgrade autoinstall.after=kexec").ending is Ending.UPGRADED
+    assert machine["did"][-1] == "kexec"
+
+
+@pytest.mark.parametrize(
+    ("disks", "says"),
+    [
+        ((VDB,), "without storage_init fits no disk of this machine"),
+        ((replace(NODE, node=NodeMark(UUID(int=7), finished=False)),), "carries no finished node"),
+        (
+            (replace(NODE, node=NodeMark(UUID(int=7), finished=True, from_backup=True)),),
+            "first copy of its",
+        ),
+        ((replace(NODE, in_use=("/dev/vda6 is mounted on /mnt",)),), "is in use: /dev/vda6 is mounted"),
+        ((replace(NODE, examined=False),), "reading it needs root"),
+        ((NODE, replace(NODE, path="/dev/vdb", serial="TWO")), "fits 2 disks"),
+    ],
+)
+def test_a_node_that_cannot_be_upgraded_is_left_alone(disks: tuple[Disk, ...], says: str) -> None:
+    facts = replace(MACHINE, disks=disks)
+    with pytest.raises(Refused) as caught:
+        fromedium.select_node(asked("upgrade"), facts)
+    assert says in str(caught.value)
+    assert caught.value.exit_code == EXIT_HERE
+
+
+def test_storage_init_names_the_node_that_is_meant() -> None:
+    two = replace(NODE, path="/dev/vdb", serial="TWO")
+    facts = replace(MACHINE, disks=(NODE, two))
+    assert fromedium.select_node(asked("upgrade storage_init=serial:TWO"), facts) == two
