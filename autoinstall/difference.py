@@ -83,9 +83,11 @@ def _by_names(plan: Any) -> Any:
     """The plan with every planned UUID replaced by the name of what it is of, wherever it stands."""
     text = json.dumps(plan)
     layout = plan.get("layout", {})
-    for item in [*layout.get("partitions", []), *layout.get("volumes", [])]:
+    members = layout.get("members", [])
+    on_members = [{**part, "label": member["name"]} for member in members for part in member["partitions"]]
+    for item in [*layout.get("partitions", []), *layout.get("volumes", []), *members, *on_members]:
         what = item.get("label") or item.get("name")
-        for key in ("partition_uuid", "filesystem_uuid"):
+        for key in ("disk_guid", "partition_uuid", "filesystem_uuid"):
             text = text.replace(item[key], f"({what})") if item.get(key) else text
     if layout.get("install_id"):
         text = text.replace(machine_id(UUID(layout["install_id"])), "(machine-id)")

@@ -10,9 +10,11 @@ from typing import Any
 
 from autoinstall import grammar
 from autoinstall.cmdline import Word
+from autoinstall.disk_words import DiskWords
 from autoinstall.errors import BadWords
 from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
 from autoinstall.grammar_network import Address, AddressBy, NicBy, NicSelector
+from autoinstall.grammar_storage import SwapCipher
 from autoinstall.parameters import (
     NOT_YET,
     PARAMETERS,
@@ -41,15 +43,19 @@ class Action(Enum):
 class Request:
     """What is asked. Optional fields are None where the line does not say; defaults are the plan's.
 
-    `reinstall` is whether a finished node may be installed over.
+    `disk` is the boot disk; `host_disks` are those of HostVG where they are others. `reinstall` is whether a finished
+    node may be installed over.
     """
 
     action: Action
     disk: DiskSelector | None = None
+    host_disks: tuple[DiskSelector, ...] = ()
+    app_disks: tuple[DiskSelector, ...] = ()
     reinstall: bool = False
     wipe: Wipe | None = None
     id_text: str | None = None
     sizes: tuple[VolumeSize, ...] = ()
+    swap_ciphers: tuple[SwapCipher, ...] = ()
     mem_overcommit: float | None = None
     wipe_fakeraid: bool = False
     disk_timeout_s: int = 60
@@ -78,7 +84,9 @@ def request_from(words: Sequence[Word]) -> Request:
     get = reader.values.get
     reinstall = get("firstboot", False)
     uninstall = get("uninstall", False)
-    storage = get("storage_init") or (DiskSelector(DiskBy.NODE) if reinstall or uninstall else None)
+    disks = DiskWords.of(reader.values)
+    storage = disks.boot or (DiskSelector(DiskBy.NODE) if reinstall or uninstall else None)
+    reader.problems += disks.problems(uninstall=uninstall)
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
@@ -90,10 +98,13 @@ def request_from(words: Sequence[Word]) -> Request:
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
+        host_disks=disks.host,
+        app_disks=disks.app,
         reinstall=reinstall,
         wipe=get("autoinstall.wipe"),
         id_text=get("autoinstall.id"),
-        sizes=get("storage_vol", ()),
+        sizes=disks.sizes,
+        swap_ciphers=disks.ciphers,
         mem_overcommit=get("mem_overcommit"),
         wipe_fakeraid=get("wipe_fakeraid", False),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),

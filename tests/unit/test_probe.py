@@ -11,11 +11,12 @@ import pytest
 
 from autoinstall import block, gpt
 from autoinstall.errors import ToolFailed
-from autoinstall.facts import UNREADABLE, Disk, NodeMark, Signature, VolumeGroup
+from autoinstall.facts import UNREADABLE, Disk, MemberMark, NodeMark, Signature, VolumeGroup
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.layout import Layout, Space, place
-from autoinstall.probe import bus_of, multipath_of, node_table, with_groups, with_users
+from autoinstall.marks import our_table
+from autoinstall.probe import bus_of, multipath_of, with_groups, with_users
 from autoinstall.sizes import GIB
 from tests.unit.machines import VDA
 
@@ -42,7 +43,7 @@ def test_a_bus_is_what_the_disk_is_plugged_into(told: str, above: list[str], bus
     assert bus_of(told, above) is bus
 
 
-def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: Layout) -> NodeMark | None:
+def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: Layout) -> NodeMark | MemberMark | None:
     """What is recognised of a disk with these halves of a table."""
     table = gpt.render(backup)
     halves = {0: gpt.protective_mbr(LAYOUT, b""), 512: primary, table.backup_start: table.backup}
@@ -52,7 +53,7 @@ def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: Layout) -> No
         return halves[start][offset - start :][:size].ljust(size, b"\0")
 
     monkeypatch.setattr(block, "read_direct", read)
-    found = node_table(SIZED)
+    found = our_table(SIZED)
     return found[0] if found else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID
 
@@ -55,7 +56,7 @@ def test_what_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_disk_of_a_reinstall_is_known_by_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
     marks = iter([None, None, NodeMark(UUID(int=1), finished=True)])
-    monkeypatch.setattr(probe, "_node_mark", lambda disk: next(marks))
+    monkeypatch.setattr(probe, "marked", lambda disk: replace(disk, node=next(marks)))
     clock, said = wait(monkeypatch, "reinstall")
     assert (clock.now_s, said) == (TICK_S, ["waiting for a disk with a node, 60 s at most"])
 
