@@ -12,7 +12,7 @@ from autoinstall.sizes import for_people
 
 NAMES = ("device", "label", "name", "path", "slot")
 """What the items of a list are told apart by."""
-UNSAID = ("partitions", "volumes", "size_bytes", "text")
+UNSAID = ("partitions", "volumes", "members", "size_bytes", "text")
 """Members whose place says what they are: `layout: Data 10.0 GiB`."""
 FOLLOWS = ("number", "start_bytes")
 """Members that follow from the sizes of others."""

@@ -40,7 +40,9 @@ def pinned(plan: Plan) -> dict[str, Any]:
     return {
         **{name: whole[name] for name in BECOMES},
         "target": _lasting(plan.target),
-        "members": [_lasting(disk) for disk in plan.members],
+        "member_disks": {
+            member.name: _lasting(disk) for member, disk in zip(plan.layout.members, plan.members, strict=True)
+        },
         "nic": plan.nic.mac if plan.nic else None,
     }
 
