@@ -9,7 +9,7 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy, DiskSelector
 from autoinstall.request import Request
-from autoinstall.select import describe, identity, select_all, select_disk, selector_for
+from autoinstall.select import describe, disk_word, identity, select_all, select_disk
 from autoinstall.space import APP_GROUP, HOST_GROUP
 
 
@@ -79,7 +79,7 @@ def refuse_left_behind(chosen: Chosen, facts: Facts) -> None:
         if disk.member and disk.member.finished:
             raise Refused(
                 f"{describe(disk)} holds {disk.member.group} of the node {disk.member.install_id}, and is not named",
-                hint=f"name it too: {selector_for(disk, facts.disks)}; or take the node away first: uninstall",
+                hint=f"name it too: {disk_word(disk, facts.disks)}; or take the node away first: uninstall",
             )
 
 

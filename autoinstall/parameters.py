@@ -56,8 +56,8 @@ PARAMETERS = (
               grammar.flag, "reinstall", "firstboot=again", default="no",
               aliases=("ovirt_firstboot", "reinstall"), twice=Twice.SAME_ONLY),
     Parameter("uninstall", "flag",
-              "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
-              " blank",
+              "take the node off all its disks: those of storage_init, which must be all, else that which carries"
+              " it and those that belong to it; what is left is blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
     Parameter("autoinstall.wipe", "none | foreign",
               "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"

@@ -17,7 +17,7 @@ from autoinstall.grammar_disks import Wipe
 from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, select_nic, selector_for
+from autoinstall.select import describe, disk_word, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
@@ -239,6 +239,7 @@ def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequenc
     ours = target.node or member or (target.member and not target.member.finished)
     foreign = [mark for mark in target.signatures if not ours or (mark.device == target.path and not finished)]
     inventory = [f"  {mark}" for mark in target.signatures]
+    word = disk_word if chosen.members else selector_for
     if foreign and request.wipe is Wipe.NONE:
         raise Refused(
             f"{describe(target)} is not blank, and autoinstall.wipe=none; it holds:",
@@ -249,7 +250,7 @@ def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequenc
         raise Refused(
             f"{describe(target)} was not named, and holds what would be lost:",
             *inventory,
-            hint=f"to wipe it, name it: {selector_for(target, [target])}, or say autoinstall.wipe=foreign",
+            hint=f"to wipe it, name it: {word(target, [target])}, or say autoinstall.wipe=foreign",
         )
 
 

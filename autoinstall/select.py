@@ -87,6 +87,11 @@ def selector_for(disk: Disk, disks: Sequence[Disk]) -> str:
     return f"storage_init={(by_id or [disk.path])[0]}"
 
 
+def disk_word(disk: Disk, disks: Sequence[Disk]) -> str:
+    """The same as one DISK among others."""
+    return selector_for(disk, disks).removeprefix("storage_init=")
+
+
 def describe(disk: Disk) -> str:
     """A disk for people: path, size, what it calls itself."""
     bus = disk.bus.value if disk.bus else "bus unknown"

@@ -163,7 +163,7 @@ ROWS = (
     Row("a-group-on-sectors-of-two-kinds", "storage_init=virtio:TARGET0,ata:WD-1,nvme:S5GX",
         "nvme0n1 has sectors of 4096", "needs disks of one kind of sectors",
         (VDA, SDA, replace(NVME, sector_bytes=4096))),
-    Row("a-part-of-a-node-left-behind", "storage_init=virtio:TARGET0", "name it too: storage_init=serial:WD-1",
+    Row("a-part-of-a-node-left-behind", "storage_init=virtio:TARGET0", "name it too: serial:WD-1",
         ", and is not named", (VDA, replace(SDA, member=MemberMark(UUID(int=1), "HostVG", finished=True)))),
     Row("a-disk-too-small-for-a-group", "storage_init=virtio:TARGET0,ata:WD-1", "sda has 8 MiB",
         ", which is too small for a disk of", (VDA, replace(SDA, size_bytes=8 * MIB))),

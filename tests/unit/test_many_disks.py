@@ -126,6 +126,8 @@ def test_every_rule_is_for_each_disk(member: dict[str, object], says: str) -> No
     with pytest.raises(Refused) as caught:
         _plan(line, *disks)
     assert says in str(caught.value)
+    if "was not named" in says:
+        assert "name it: serial:WD-1, or" in caught.value.hint
 
 
 def test_what_is_named_may_lose_its_data_and_each_loss_is_told() -> None:
