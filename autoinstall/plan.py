@@ -235,9 +235,8 @@ def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequenc
     """
     chosen, installs = known
     member = target.member if target.member and target.member.install_id in installs else None
-    finished = bool((target.node and target.node.finished) or (member and member.finished))
-    ours = target.node or member or (target.member and not target.member.finished)
-    foreign = [mark for mark in target.signatures if not ours or (mark.device == target.path and not finished)]
+    ours = target.node or member
+    foreign = [mark for mark in target.signatures if not ours or (mark.device == target.path and not ours.finished)]
     inventory = [f"  {mark}" for mark in target.signatures]
     word = disk_word if chosen.members else selector_for
     if foreign and request.wipe is Wipe.NONE:

@@ -64,6 +64,7 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
     clauses: Sequence[tuple[bool, str]] = (
         (disk.live_medium, "it is the medium this system runs from"),
         (bool(disk.multipath), f"it is a path of {disk.multipath}"),
+        (disk.kind == "multipath", "it is a multipath device, onto which this version does not install"),
         (disk.kind not in FIXED_DISK_KINDS, f"it is not a disk but a {disk.kind} device"),
         (disk.size_bytes == 0, "it has no size"),
         (disk.read_only, "it is read-only"),

@@ -96,6 +96,10 @@ def test_all_of_a_bus_are_in_the_order_of_their_identities_and_a_removable_one_i
         ("storage_init=/dev/vda,/dev/vdz", "storage_init=/dev/vdz fits no disk"),
         ("storage_init=/dev/vda,ata", "storage_init=ata fits 2 disks"),
         (f"storage_init=/dev/vda,/dev/vdb;/dev/vda {DATA2}", "is asked for AppVG"),
+        (
+            "storage_init=/dev/vda,/dev/vdb,/dev/vdc storage_vol=1T,Data",
+            "HostVG has room for 65528 MiB on /dev/vdb and",
+        ),
     ],
 )
 def test_every_place_names_a_disk(line: str, says: str) -> None:
@@ -267,6 +271,7 @@ def test_the_steps_are_named_once_and_the_boot_disk_commits_last() -> None:
     titles = [step.title for step in install_steps(plan, Memory())]
     assert "Claiming /dev/vda and /dev/vdb and /dev/vdc" in titles
     assert "Making the volume group AppVG on /dev/vdc" in titles
+    assert "Making the partitions of /dev/vdb and /dev/vdc count" in titles
 
 
 def _files(plan: Plan) -> dict[str, str]:

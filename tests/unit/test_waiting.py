@@ -68,6 +68,12 @@ def test_what_is_missing_is_waited_for_as_long_as_the_line_says(monkeypatch: pyt
     assert 60 <= clock.now_s < 60 + 2 * TICK_S
 
 
+def test_every_disk_of_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "storage_init=virtio,serial:B autoinstall.app_disks=serial:C,nvme:ALL storage_vol=rest,Data2"
+    _, said = wait(monkeypatch, f"{line} autoinstall.disk_timeout=5")
+    assert said == [f"waiting for the disk {name}, 5 s at most" for name in ("serial:B", "serial:C", "nvme:ALL")]
+
+
 def test_the_watchdog_hears_of_a_day_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, _ = wait(monkeypatch, "storage_init=serial:NOSUCH autoinstall.disk_timeout=86400")
     times = [0.0, *(now_s for now_s, _, _ in clock.told), clock.now_s]
