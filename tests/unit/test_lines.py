@@ -81,7 +81,9 @@ def check(line: str, facts: Facts, end: Plan | AutoinstallError | None) -> str:
         return type(end).__name__
     if end is None:
         return "none"
-    if '"' not in line:  # the oracle reads no quotes
+    if '"' not in line and not values(line):
+        assert end.target.node and not end.members, line  # reinstall
+    elif '"' not in line:  # the oracle reads no quotes
         first, *others = values(line)
         elsewhere = [disk for value in others for disk in meant(value, facts.disks)]
         assert meant(first, facts.disks) == [end.target] or end.target in elsewhere, line
@@ -104,12 +106,12 @@ def taboo(disk: Disk) -> bool:
 
 
 def values(line: str) -> list[str]:
-    """Each DISK of a line, the boot disk's first."""
+    """Each DISK of a line, the boot disk's first; none where it has no storage_init."""
     words = [word.partition("=") for word in line.split()]
     named = [(name.replace("-", "_").removeprefix("autoinstall."), value) for name, _, value in words]
-    storage = [value for name, value in named if name in NAMES][-1]
+    storage = [value for name, value in named if name in NAMES][-1:]
     app = [value for name, value in named if name == "app_disks"][-1:]
-    return re.split("[,;]", ",".join([storage, *app]))
+    return re.split("[,;]", ",".join([*storage, *app])) if storage else []
 
 
 def meant(value: str, disks: Sequence[Disk]) -> list[Disk]:
