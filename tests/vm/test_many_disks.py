@@ -146,7 +146,11 @@ def test_all_disks_of_a_bus_are_one_appvg_and_a_second_install_takes_them_again(
         assert "/data2 /dev/mapper/AppVG-Data2" in machine.ssh.read("findmnt -rno TARGET,SOURCE")
     assert labels(boot)[-1] == "HostVG"
     assert volumes(first, "AppVG") == volumes(second, "AppVG") == {"Data2": 1800 * MIB}
-    result = run(live, tmp_path / "again", f"{line} reinstall", boot, first, second, other)
-    assert result["result"] == "installed", result
+    (tmp_path / "again").mkdir()
+    with live.start(tmp_path / "again", boot, first, second, other) as machine:
+        result = install(machine, f"{line} reinstall {LINE} autoinstall.after=hold")
+        assert result["result"] == "installed", result
+        machine.shell("autoinstall rescue")
+        machine.wait_for_line("^autoinstall:   .*/Data2 is /dev/AppVG/Data2", 30)
     assert volumes(first, "AppVG") == volumes(second, "AppVG") == {"Data2": 1800 * MIB}
     assert untouched(other)
