@@ -60,7 +60,9 @@ PARTITIONS = (
 # fmt: on
 
 LEAST_MEMBER_BYTES = 8 * MIB
+"""LVM's metadata, and an extent."""
 MOST_MEMBERS = 4096
+"""How many numbers are tried for a member's; no machine has so many disks."""
 
 
 @dataclass(frozen=True)

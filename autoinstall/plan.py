@@ -115,7 +115,8 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     for disk in chosen.disks:
         _refuse_unexamined(disk)
         _refuse_a_path(disk, facts)
-    decision = _decide(request, chosen, install_id(target, facts, request.id_text))
+    planned = install_id(target, facts, request.id_text)
+    decision = _decide(request, chosen, planned)
     _refuse_unfit(chosen, facts)
     _refuse_little_memory(decision, facts)
     if decision is Decision.INSTALL:
@@ -124,7 +125,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_shared_address(request, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
-    layout = place(install_id(target, facts, request.id_text), _space(request, chosen, facts))
+    layout = place(planned, _space(request, chosen, facts))
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
     _refuse_without_crypt(request, facts.image)
