@@ -7,6 +7,7 @@ rest goes on, for a broken node is what this is for.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import block
@@ -42,15 +43,13 @@ def main(args: argparse.Namespace, host: Host) -> int:
     consoles.say(INTRODUCTION)
     there = disks(host, examine=True)
     nodes = [disk for disk in there if disk.node]
-    groups = {HOST_GROUP, *(disk.member.group for disk in there if disk.member)}
     for disk in nodes:
-        consoles.say(f"{disk.path}: a node, install id {disk.node.install_id if disk.node else ''}")
-        root = MOUNTS / disk.name
-        lines = [*_partitions_found(disk), *mount_node(host, disk, root, single=len(nodes) == 1)]
-        lines += [
-            _data(host, row, root / row.name) for row in VOLUMES if row.filesystem == "ext4" and row.group in groups
-        ]
-        for line in lines:
+        install_id = disk.node.install_id if disk.node else None
+        consoles.say(f"{disk.path}: a node, install id {install_id}")
+        members = [one for one in there if one.member and one.member.install_id == install_id]
+        lines = [line for one in (disk, *members) for line in _partitions_found(one)]
+        lines += mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1)
+        for line in [*lines, *_volumes(host, MOUNTS / disk.name, members)]:
             consoles.say(f"  {line}")
     if not nodes:
         consoles.say("no disk of this machine carries a node")
@@ -86,6 +85,13 @@ def _tried(host: Host, disk: Disk, number: int, how: tuple[Path, str]) -> str:
         return _mounted(host, block.partition_path(disk.path, number), where, options)
     except AutoinstallError as error:
         return f"not on {where}: {error}"
+
+
+def _volumes(host: Host, root: Path, members: Sequence[Disk]) -> list[str]:
+    """The volumes with a filesystem, of HostVG, and of AppVG where there is a disk of it."""
+    groups = {HOST_GROUP, *(disk.member.group for disk in members if disk.member)}
+    rows = [row for row in VOLUMES if row.filesystem == "ext4" and row.group in groups]
+    return [_data(host, row, root / row.name) for row in rows]
 
 
 def _data(host: Host, row: VolumeRow, where: Path) -> str:
