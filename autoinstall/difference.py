@@ -12,7 +12,7 @@ from autoinstall.sizes import for_people
 
 NAMES = ("device", "label", "name", "path", "slot")
 """What the items of a list are told apart by."""
-UNSAID = ("partitions", "volumes", "size_bytes", "text")
+UNSAID = ("partitions", "volumes", "members", "size_bytes", "text")
 """Members whose place says what they are: `layout: Data 10.0 GiB`."""
 FOLLOWS = ("number", "start_bytes")
 """Members that follow from the sizes of others."""
@@ -83,9 +83,11 @@ def _by_names(plan: Any) -> Any:
     """The plan with every planned UUID replaced by the name of what it is of, wherever it stands."""
     text = json.dumps(plan)
     layout = plan.get("layout", {})
-    for item in [*layout.get("partitions", []), *layout.get("volumes", [])]:
+    members = layout.get("members", [])
+    on_members = [{**part, "label": member["name"]} for member in members for part in member["partitions"]]
+    for item in [*layout.get("partitions", []), *layout.get("volumes", []), *members, *on_members]:
         what = item.get("label") or item.get("name")
-        for key in ("partition_uuid", "filesystem_uuid"):
+        for key in ("disk_guid", "partition_uuid", "filesystem_uuid"):
             text = text.replace(item[key], f"({what})") if item.get(key) else text
     if layout.get("install_id"):
         text = text.replace(machine_id(UUID(layout["install_id"])), "(machine-id)")

@@ -67,6 +67,18 @@ class NodeMark:
 
 
 @dataclass(frozen=True)
+class MemberMark:
+    """A disk beside the boot disk of an install of ours, recognised by its partition table (gpt.recognise_member).
+
+    `finished` is whether Linux sees its partition.
+    """
+
+    install_id: UUID
+    group: str
+    finished: bool
+
+
+@dataclass(frozen=True)
 class Disk:
     """One block device that is not a partition. `links` are its other names under /dev/disk.
 
@@ -91,6 +103,7 @@ class Disk:
     in_use: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
     node: NodeMark | None = None
+    member: MemberMark | None = None
     examined: bool = True
     """Whether its content could be looked at, which needs root."""
 

@@ -13,9 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from autoinstall.facts import NodeMark
-from autoinstall.layout import ID_MARK, PARTITIONS, Layout, Partition, partition_of, partition_uuid
+from autoinstall.facts import MemberMark, NodeMark
+from autoinstall.layout import (
+    ID_MARK,
+    MOST_MEMBERS,
+    PARTITIONS,
+    DiskTable,
+    Partition,
+    member_guid,
+    member_partition_uuid,
+    partition_of,
+    partition_uuid,
+)
 from autoinstall.sizes import align_up
+from autoinstall.space import GROUPS, HOST_GROUP
 
 ENTRY_BYTES = 128
 ENTRY_COUNT = 128
@@ -32,6 +43,7 @@ MBR_BYTES = 512
 BOOT_CODE_BYTES = 440
 MBR_SIGNATURE = b"\x55\xaa"
 PROTECTIVE_TYPE = 0xEE
+LABELS = [row.label for row in PARTITIONS]
 
 
 @dataclass(frozen=True)
@@ -64,8 +76,8 @@ class Header:
     entries_crc: int
 
 
-def render(layout: Layout) -> Table:
-    """The table of `layout`. The primary half starts at LBA 1: sector 0 is not part of it."""
+def render(layout: DiskTable) -> Table:
+    """The table of one disk. The primary half starts at LBA 1: sector 0 is not part of it."""
     sector = layout.sector_bytes
     entries = _entries(layout)
     last_lba = layout.disk_bytes // sector - 1
@@ -79,7 +91,7 @@ def render(layout: Layout) -> Table:
     )
 
 
-def protective_mbr(layout: Layout, boot_code: bytes) -> bytes:
+def protective_mbr(layout: DiskTable, boot_code: bytes = b"") -> bytes:
     """Sector 0: boot code (440 bytes of it) and one partition of type 0xEE over the whole disk."""
     sectors = layout.disk_bytes // layout.sector_bytes
     entry = struct.pack(
@@ -140,11 +152,12 @@ def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:
 def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> NodeMark | None:
     """Our install, if the table is one of ours: its labels are ours, its UUIDs follow from its disk GUID.
 
-    All but one: that of ID_MARK may follow from an autoinstall.id too.
+    All but one: that of ID_MARK may follow from an autoinstall.id too. HostVG may be on other disks.
     """
-    if [entry.label for entry in entries] != [row.label for row in PARTITIONS]:
+    labels = [entry.label for entry in entries]
+    if [*labels, HOST_GROUP] != LABELS and labels != LABELS:
         return None
-    plain = {row.label: partition_uuid(header.disk_guid, row.label) for row in PARTITIONS}
+    plain = {label: partition_uuid(header.disk_guid, label) for label in labels}
     others = {entry.label: entry.partition_uuid for entry in entries if entry.partition_uuid != plain[entry.label]}
     mark = others.pop(ID_MARK, None)
     return None if others else NodeMark(header.disk_guid, has_protective_mbr(sector_0), mark)
@@ -153,14 +166,26 @@ def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> Node
 def partitions(install_id: UUID, entries: Sequence[Entry], sector_bytes: int) -> tuple[Partition, ...]:
     """The partitions of an install of ours, from its table."""
     places = [(entry.first_lba * sector_bytes, (entry.last_lba + 1) * sector_bytes) for entry in entries]
-    rows = zip(PARTITIONS, places, strict=True)
+    rows = zip(PARTITIONS, places, strict=False)  # HostVG, the last, may be on other disks
     return tuple(
         partition_of(install_id, row, (number, start, end - start))
         for number, (row, (start, end)) in enumerate(rows, 1)
     )
 
 
-def _entries(layout: Layout) -> bytes:
+def recognise_member(header: Header, entries: Sequence[Entry], sector_0: bytes) -> MemberMark | None:
+    """A disk of a volume group of ours: one partition, and both GUIDs follow from one install id and one number."""
+    if len(entries) != 1 or entries[0].label not in GROUPS:
+        return None
+    (entry,) = entries
+    for number in range(1, MOST_MEMBERS + 1):
+        install_id = member_guid(header.disk_guid, -number)
+        if member_partition_uuid(install_id, entry.label, number) == entry.partition_uuid:
+            return MemberMark(install_id, entry.label, has_protective_mbr(sector_0))
+    return None
+
+
+def _entries(layout: DiskTable) -> bytes:
     sector = layout.sector_bytes
     data = b"".join(
         ENTRY.pack(
@@ -176,7 +201,7 @@ def _entries(layout: Layout) -> bytes:
     return data.ljust(align_up(ENTRIES_BYTES, sector), b"\0")
 
 
-def _header(layout: Layout, entries: bytes, lbas: tuple[int, int, int]) -> bytes:
+def _header(layout: DiskTable, entries: bytes, lbas: tuple[int, int, int]) -> bytes:
     """One header; `lbas` are its own, the other header's, and that of its entries."""
     own, other, entries_lba = lbas
     sector = layout.sector_bytes
@@ -192,7 +217,7 @@ def _header(layout: Layout, entries: bytes, lbas: tuple[int, int, int]) -> bytes
         other,
         first_usable,
         last_lba - len(entries) // sector - 1,
-        layout.install_id.bytes_le,
+        layout.disk_guid.bytes_le,
         entries_lba,
         ENTRY_COUNT,
         ENTRY_BYTES,

@@ -36,6 +36,7 @@ class DiskBy(Enum):
     BY_PATH = "path"
     BUS_SERIAL = "bus and serial"
     BUS = "bus"
+    BUS_ALL = "all of a bus"
     MATCH = "match"
 
 
@@ -124,13 +125,11 @@ def wipe(value: str | None) -> Wipe:
 
 
 def disk(value: str | None) -> DiskSelector:
-    """One DISK; no value asks for the one eligible disk."""
+    """One DISK; no value asks for the one eligible disk. BUS:ALL is each eligible one of that bus."""
     if not value:
         return DiskSelector(DiskBy.RULE)
     if value.startswith("match:"):
         return _match(value.removeprefix("match:"))
-    if "," in value or ";" in value:
-        raise ValueError(f"{value!r}: this version installs onto one disk; name exactly one disk")
     if value.startswith("/dev/"):
         return _device(value)
     kind, colon, name = value.partition(":")
@@ -142,10 +141,10 @@ def disk(value: str | None) -> DiskSelector:
     if kind not in {bus.value for bus in Bus}:
         raise ValueError(
             f"{value!r} is not /dev/PATH, serial:S, wwn:W, id:NAME, path:NAME, match:CLAUSE, or a bus "
-            f"({', '.join(bus.value for bus in Bus)}), which may have :SERIAL"
+            f"({', '.join(bus.value for bus in Bus)}), which may have :SERIAL or :ALL"
         )
     if name == "ALL":
-        raise ValueError(f"{value!r}: this version installs onto one disk; name exactly one disk")
+        return DiskSelector(DiskBy.BUS_ALL, name, Bus(kind))
     if colon and not name:
         raise ValueError(f"{value!r} names nothing behind its colon")
     return DiskSelector(DiskBy.BUS_SERIAL if name else DiskBy.BUS, name, Bus(kind))
@@ -213,11 +212,11 @@ class VolumeSize:
 
 # fmt: off
 LEAST_BYTES = {"EFI": 64 * MIB, "Root": 128 * MIB, "Config": 32 * MIB, "Logging": 128 * MIB,
-               "Swap": 16 * MIB, "Data": 64 * MIB}
+               "Swap": 16 * MIB, "Data": 64 * MIB, "Swap2": 16 * MIB, "Data2": 64 * MIB}
 """The volumes that storage_vol can size, and the least of each; EFI on 4096-byte sectors and Root need more."""
-MAY_TAKE = {Amount.REST: ("Data",), Amount.NONE: ("Swap", "Data")}
+MAY_TAKE = {Amount.REST: ("Data", "Data2"), Amount.NONE: ("Swap", "Data", "Swap2", "Data2")}
 POSITIONS = ("Boot", "Swap", "Root", "Config", "Logging", "Data", "Swap2", "Data2")
-"""The fields of oVirt Node's own form. Boot is read and unused; this version makes no second volume group."""
+"""The fields of oVirt Node's own form. Boot is read and unused."""
 # fmt: on
 
 
@@ -241,9 +240,6 @@ def _positional(items: Sequence[str]) -> tuple[VolumeSize, ...]:
     sizes = dict(zip(POSITIONS, items, strict=True))
     if sizes["Boot"]:
         size(sizes["Boot"])
-    for name in ("Swap2", "Data2"):
-        if sizes[name] and _amount(sizes[name]) is not Amount.NONE:
-            raise ValueError(f"{name}: this version makes no second volume group")
     return tuple(_volume(f"{text},{name}") for name, text in sizes.items() if text and name in LEAST_BYTES)
 
 

@@ -19,9 +19,10 @@ from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
+from autoinstall.marks import our_table
 from autoinstall.pin import digest, refuse_another
 from autoinstall.plan import Decision, Plan, make_plan, to_json
-from autoinstall.probe import addresses, node_table, probe, wait_for_asked
+from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
@@ -102,11 +103,14 @@ def _uninstall(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]
     _say(sinks, removal_text(removal))
     if removal.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
-    table = node_table(removal.target)
-    if table is None:
-        raise Refused(f"the node on {removal.target.path} is gone", hint="look at the disk and its cable")
-    execute(removal_steps(removal, table[1]), host, lambda event: _tell(sinks, event))
-    return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
+    tables = []
+    for disk in removal.disks:
+        table = our_table(disk)
+        if table is None:
+            raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
+        tables.append((disk, table[1]))
+    execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
+    return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing) -> Result:

@@ -1,18 +1,29 @@
-"""The disk: one row per partition and volume; sizes -> placements in bytes."""
+"""The disks: one row per partition and volume; sizes -> placements in bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 from uuid import UUID, uuid5
 
 from autoinstall.errors import Refused
-from autoinstall.grammar_disks import Amount, VolumeSize
-from autoinstall.sizes import GIB, MIB, align_down, align_up, for_people, mib_up
+from autoinstall.grammar_disks import Amount
+from autoinstall.sizes import MIB, align_down, align_up, for_people, mib_up
+from autoinstall.space import (
+    APP_GROUP,
+    EXTENT_BYTES,
+    GROUPS,
+    HOST_GROUP,
+    VOLUMES,
+    Extra,
+    Space,
+    VolumeRow,
+    least_bytes,
+    takes_rest,
+)
 
 ALIGNMENT_BYTES = MIB
-EXTENT_BYTES = 4 * MIB
-"""LVM's default extent size; volumes are whole extents."""
 LVM_METADATA_BYTES = MIB
 """LVM's default: the first extent of a physical volume begins here."""
 GPT_ENTRIES_BYTES = 128 * 128
@@ -48,14 +59,10 @@ PARTITIONS = (
 )
 # fmt: on
 
-VOLUME_GROUP = "HostVG"
-LEAST_SWAP_BYTES = 16 * MIB
-LEAST_DATA_BYTES = 64 * MIB
-MOST_SWAP_BYTES = 64 * GIB
-SWAP_TABLE = ((4 * GIB, 2 * GIB), (16 * GIB, 4 * GIB), (64 * GIB, 8 * GIB))
-SWAP_OF_LARGE = 16 * GIB
-MEM_OVERCOMMIT = 0.5
-"""oVirt Node's table (memory below -> swap), plus half of the memory."""
+LEAST_MEMBER_BYTES = 8 * MIB
+"""LVM's metadata, and an extent."""
+MOST_MEMBERS = 4096
+"""How many numbers are tried for a member's; no machine has so many disks."""
 
 
 @dataclass(frozen=True)
@@ -80,60 +87,91 @@ class Partition:
 
 @dataclass(frozen=True)
 class Volume:
-    """One logical volume of HostVG, whole extents."""
+    """One logical volume, whole extents. One with a `cipher` is swap that is made anew at each boot, on dm-crypt: it
+    has no filesystem.
+    """
 
     name: str
+    group: str
     size_bytes: int
     filesystem: str
     filesystem_label: str
     filesystem_uuid: str
+    cipher: str = ""
 
     @property
     def path(self) -> str:
         """Its device node."""
-        return f"/dev/{VOLUME_GROUP}/{self.name}"
+        return f"/dev/{self.group}/{self.name}"
+
+
+class DiskTable(Protocol):
+    """What the partition table of one disk is made of."""
+
+    @property
+    def disk_guid(self) -> UUID: ...
+
+    @property
+    def disk_bytes(self) -> int: ...
+
+    @property
+    def sector_bytes(self) -> int: ...
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]: ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """A disk beside the boot disk, placed: all of it is one physical volume of the group that its partition is
+    labelled with. `name` is `GROUP-NUMBER`; numbers begin at 1, and go on from HostVG to AppVG.
+    """
+
+    name: str
+    disk_guid: UUID
+    disk_bytes: int
+    sector_bytes: int
+    partitions: tuple[Partition, ...]
+
+    @property
+    def group(self) -> str:
+        """The volume group that it is of."""
+        return self.partitions[0].label
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole disk, placed."""
+    """The boot disk and its members, placed. HostVG is on the boot disk where that has a partition for it."""
 
     install_id: UUID
     disk_bytes: int
     sector_bytes: int
     partitions: tuple[Partition, ...]
     volumes: tuple[Volume, ...]
+    members: tuple[Member, ...] = ()
+
+    @property
+    def disk_guid(self) -> UUID:
+        """Of the boot disk."""
+        return self.install_id
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The volume groups that are made."""
+        tables: tuple[DiskTable, ...] = (self, *self.members)
+        labels = {part.label for table in tables for part in table.partitions}
+        return tuple(group for group in GROUPS if group in labels)
 
     def partition(self, label: str) -> Partition:
         """The partition of that label."""
         return next(part for part in self.partitions if part.label == label)
 
-    def volume(self, name: str) -> Volume | None:
-        """The volume of that name; None where it is not made."""
-        return next((volume for volume in self.volumes if volume.name == name), None)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a layout is made for. `sizes` are asked for by name; Root is the size of each slot.
-
-    `id_text` is the autoinstall.id, if there is one.
-    """
-
-    disk_bytes: int
-    sector_bytes: int
-    memory_bytes: int
-    sizes: tuple[VolumeSize, ...] = ()
-    mem_overcommit: float = MEM_OVERCOMMIT
-    id_text: str | None = None
-
-    def asked(self, name: str) -> int | Amount:
-        """What was asked for a volume."""
-        return next((size.amount for size in self.sizes if size.name == name), Amount.DEFAULT)
-
 
 def place(install_id: UUID, space: Space) -> Layout:
-    """The layout of a disk. Raises Refused, with the missing MiB, where it does not fit."""
+    """The layout of the disks. Raises Refused, with the missing MiB, where it does not fit."""
+    members = _members(install_id, space)
+    for group in GROUPS if not space.host_on_boot else (APP_GROUP,):
+        _refuse_small_group(group, members, space)
     layout = _place(install_id, space)
     if layout is None:
         least = smallest_disk_bytes(space)
@@ -146,20 +184,13 @@ def place(install_id: UUID, space: Space) -> Layout:
 
 
 def smallest_disk_bytes(space: Space) -> int:
-    """The least whole MiB that `place` accepts, found by asking the same layout."""
+    """The least whole MiB of a boot disk that `place` accepts, found by asking the same layout."""
     low, high = 0, 1 << 22
     while low + 1 < high:
         middle = (low + high) // 2
         fits = _place(UUID(int=0), replace(space, disk_bytes=middle * MIB))
         low, high = (low, middle) if fits else (middle, high)
     return high * MIB
-
-
-def swap_bytes(space: Space) -> int:
-    """The default size of Swap: the table and a part of the memory, at most a tenth of the disk and 64 GiB."""
-    table = next((swap for below, swap in SWAP_TABLE if space.memory_bytes < below), SWAP_OF_LARGE)
-    wanted = table + int(space.mem_overcommit * space.memory_bytes)
-    return max(LEAST_SWAP_BYTES, min(wanted, space.disk_bytes // 10, MOST_SWAP_BYTES))
 
 
 def filesystem_uuid(install_id: UUID, label: str, filesystem: str) -> str:
@@ -202,24 +233,90 @@ def id_mark(install_id: UUID, id_text: str) -> UUID:
     return uuid5(install_id, f"{ID_MARK} {id_text}")
 
 
+def member_guid(install_id: UUID, number: int) -> UUID:
+    """The planned disk GUID of a member; with the negative of its number, the install id of a disk GUID."""
+    return UUID(int=(install_id.int + number) % (1 << 128))
+
+
+def member_partition_uuid(install_id: UUID, group: str, number: int) -> UUID:
+    """The planned UUID of a member's partition: a table whose GUIDs follow these two rules is one of ours."""
+    return uuid5(install_id, f"{group} {number}")
+
+
 def _place(install_id: UUID, space: Space) -> Layout | None:
-    tail = align_up(GPT_ENTRIES_BYTES, space.sector_bytes) + space.sector_bytes
-    end = align_down(space.disk_bytes - tail, ALIGNMENT_BYTES)
+    end = _end(space)
     position = ALIGNMENT_BYTES
     partitions = []
-    for number, row in enumerate(PARTITIONS, start=1):
+    for number, row in enumerate(_rows(space), start=1):
         size = end - position if row.size_bytes is None else _partition_bytes(row, row.size_bytes, space)
         part = partition_of(install_id, row, (number, position, size))
         if row.label == ID_MARK and space.id_text is not None:
             part = replace(part, partition_uuid=id_mark(install_id, space.id_text))
         partitions.append(part)
         position += size
-    if position > end or partitions[-1].size_bytes <= LVM_METADATA_BYTES:
+    if position > end or (space.host_on_boot and partitions[-1].size_bytes <= LVM_METADATA_BYTES):
         return None
-    volumes = _volumes(install_id, partitions[-1].size_bytes, space)
+    members = _members(install_id, space)
+    room = _room(HOST_GROUP, members) + (_extents(partitions[-1]) if space.host_on_boot else 0)
+    rooms = {HOST_GROUP: room, APP_GROUP: _room(APP_GROUP, members)}
+    volumes = _volumes(install_id, rooms, space)
     if volumes is None:
         return None
-    return Layout(install_id, space.disk_bytes, space.sector_bytes, tuple(partitions), volumes)
+    return Layout(install_id, space.disk_bytes, space.sector_bytes, tuple(partitions), volumes, members)
+
+
+def _rows(space: Space) -> Sequence[PartitionRow]:
+    return PARTITIONS if space.host_on_boot else PARTITIONS[:-1]
+
+
+def _end(disk: Space | Extra) -> int:
+    """The first byte behind the last partition: there are the entries and the header of the table's backup."""
+    tail = align_up(GPT_ENTRIES_BYTES, disk.sector_bytes) + disk.sector_bytes
+    return align_down(disk.disk_bytes - tail, ALIGNMENT_BYTES)
+
+
+def _members(install_id: UUID, space: Space) -> tuple[Member, ...]:
+    """Raises Refused where a disk is too small for a group at all."""
+    wanted = [(HOST_GROUP, extra) for extra in space.host] + [(APP_GROUP, extra) for extra in space.app]
+    return tuple(_member(install_id, number, where) for number, where in enumerate(wanted, start=1))
+
+
+def _member(install_id: UUID, number: int, where: tuple[str, Extra]) -> Member:
+    group, extra = where
+    size = _end(extra) - ALIGNMENT_BYTES
+    if size < LEAST_MEMBER_BYTES:
+        raise Refused(
+            f"{extra.name} has {for_people(extra.disk_bytes)}, which is too small for a disk of {group}",
+            hint="name a larger disk",
+        )
+    row = PartitionRow(group, TYPE_LVM, None)
+    part = replace(
+        partition_of(install_id, row, (1, ALIGNMENT_BYTES, size)),
+        partition_uuid=member_partition_uuid(install_id, group, number),
+    )
+    guid = member_guid(install_id, number)
+    return Member(f"{group}-{number}", guid, extra.disk_bytes, extra.sector_bytes, (part,))
+
+
+def _room(group: str, members: Sequence[Member]) -> int:
+    return sum(_extents(part) for member in members for part in member.partitions if member.group == group)
+
+
+def _extents(part: Partition) -> int:
+    """What volumes can have of a physical volume."""
+    return align_down(part.size_bytes - LVM_METADATA_BYTES, EXTENT_BYTES)
+
+
+def _refuse_small_group(group: str, members: Sequence[Member], space: Space) -> None:
+    """Where a group is on disks of its own, no larger boot disk would help."""
+    room, needed = _room(group, members), sum(least_bytes(row, space) for row in VOLUMES if row.group == group)
+    if needed > room:
+        names = " and ".join(extra.name for extra in (space.host if group == HOST_GROUP else space.app))
+        raise Refused(
+            f"{group} has room for {mib_up(room)} MiB on {names}; its volumes need {mib_up(needed)} MiB, "
+            f"{mib_up(needed - room)} MiB more",
+            hint="ask for less (storage_vol), or name another disk for it",
+        )
 
 
 def _partition_bytes(row: PartitionRow, default_bytes: int, space: Space) -> int:
@@ -227,31 +324,28 @@ def _partition_bytes(row: PartitionRow, default_bytes: int, space: Space) -> int
     return default_bytes if isinstance(asked, Amount) else align_up(asked, ALIGNMENT_BYTES)
 
 
-def _volumes(install_id: UUID, group_bytes: int, space: Space) -> tuple[Volume, ...] | None:
-    room = align_down(group_bytes - LVM_METADATA_BYTES, EXTENT_BYTES)
-    swap = _volume_bytes(space.asked("Swap"), swap_bytes(space))
-    rest = room - swap
-    data = _volume_bytes(space.asked("Data"), rest)
-    if data > rest or (data and data < LEAST_DATA_BYTES) or rest < 0:
-        return None
-    made = (("Swap", swap, "swap"), ("Data", data, "ext4"))
-    return tuple(_volume(install_id, name, size, filesystem) for name, size, filesystem in made if size)
+def _volumes(install_id: UUID, rooms: Mapping[str, int], space: Space) -> tuple[Volume, ...] | None:
+    rest, made = dict(rooms), []
+    for row in VOLUMES:
+        least = least_bytes(row, space)
+        size = max(rest[row.group], least) if least and takes_rest(row, space) else least
+        rest[row.group] -= size
+        if rest[row.group] < 0:
+            return None
+        made += [_volume(install_id, row, size, space)] if size else []
+    return tuple(made)
 
 
-def _volume_bytes(asked: int | Amount, default_bytes: int) -> int:
-    """What a volume gets, in whole extents. The default of Data is the rest."""
-    if asked is Amount.NONE:
-        return 0
-    return align_up(default_bytes if isinstance(asked, Amount) else asked, EXTENT_BYTES)
+def _volume(install_id: UUID, row: VolumeRow, size_bytes: int, space: Space) -> Volume:
+    cipher = next((item.cipher for item in space.ciphers if item.name == row.name), "")
+    if cipher:
+        return Volume(row.name, row.group, size_bytes, "", "", "", cipher)
+    uuid = filesystem_uuid(install_id, row.name, row.filesystem)
+    return Volume(row.name, row.group, size_bytes, row.filesystem, row.name.upper(), uuid)
 
 
-def _volume(install_id: UUID, name: str, size_bytes: int, filesystem: str) -> Volume:
-    uuid = filesystem_uuid(install_id, name, filesystem)
-    return Volume(name, size_bytes, filesystem, name.upper(), uuid)
-
-
-def holes(layout: Layout) -> Sequence[tuple[int, int]]:
-    """The ranges (start, size) of the disk that no partition covers, first and last MiB included."""
+def holes(layout: DiskTable) -> Sequence[tuple[int, int]]:
+    """The ranges (start, size) of a disk that no partition covers, first and last MiB included."""
     edges = [0, *(edge for part in layout.partitions for edge in (part.start_bytes, part.end_bytes))]
     edges.append(layout.disk_bytes)
     pairs = zip(edges[::2], edges[1::2], strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from autoinstall import grammar, grammar_disks, grammar_network
+from autoinstall import grammar, grammar_disks, grammar_network, grammar_storage
 
 
 class Twice(Enum):
@@ -45,18 +45,19 @@ NO_EFFECT = "it has no effect on this system"
 
 # fmt: off
 PARAMETERS = (
-    Parameter("storage_init", "[=DISK]; DISK = /dev/PATH | /dev/GLOB | BUS[:SERIAL] | serial:S | wwn:W | id:NAME"
-              " | path:NAME | match:CLAUSE[+CLAUSE…]",
-              "install this machine onto that disk; without a value onto the one eligible fixed disk",
-              grammar_disks.disk, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
+    Parameter("storage_init", "[=DISK[,DISK…][;DISK[,DISK…]]]; DISK = /dev/PATH | /dev/GLOB | BUS[:SERIAL | :ALL] |"
+              " serial:S | wwn:W | id:NAME | path:NAME | match:CLAUSE[+CLAUSE…]",
+              "install this machine onto the first disk; without a value onto the one eligible fixed disk. HostVG is"
+              " on the others where there are (A,A,B: on both); behind a semicolon are the disks of AppVG",
+              grammar_storage.storage, "storage_init=virtio:TARGET0", "storage_init=floppy:1",
               aliases=("ovirt_init",), twice=Twice.SAME_ONLY),
     Parameter("firstboot", "flag",
               "install over a node of ours: on the disk of storage_init, else on the one disk that carries a node",
               grammar.flag, "reinstall", "firstboot=again", default="no",
               aliases=("ovirt_firstboot", "reinstall"), twice=Twice.SAME_ONLY),
     Parameter("uninstall", "flag",
-              "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
-              " blank",
+              "take the node off all its disks: those of storage_init, which must be all, else that which carries"
+              " it and those that belong to it; what is left is blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
     Parameter("upgrade", "flag",
               "put the image of this medium into the slot that the node does not use; its configuration stays. The"
@@ -80,15 +81,25 @@ PARAMETERS = (
               " over; with the same one it stays",
               grammar.id_text, "autoinstall.id=rack7-2025-03", "autoinstall.id=",
               default="a node stays, whatever its id"),
-    Parameter("storage_vol", "SIZE,NAME[:SIZE,NAME…]; NAME = EFI | Root | Config | Logging | Swap | Data;"
-              " or BOOT:SWAP:ROOT:CONFIG:LOGGING:DATA:SWAP2:DATA2",
-              "sizes in MiB, or with K M G T; rest or -1 (Data), none or 0 (Swap, Data)",
+    Parameter("autoinstall.app_disks", "DISK[,DISK…]",
+              "the disks of AppVG, as behind the semicolon of storage_init, and safe in every boot loader; Swap2 or"
+              " Data2 needs a size",
+              grammar_storage.disks, "autoinstall.app_disks=serial:A,sas:ALL", "autoinstall.app_disks=,",
+              twice=Twice.SAME_ONLY),
+    Parameter("storage_vol", "SIZE,NAME[:SIZE,NAME…]; NAME = EFI | Root | Config | Logging | Swap | Data | Swap2 |"
+              " Data2; or BOOT:SWAP:ROOT:CONFIG:LOGGING:DATA:SWAP2:DATA2",
+              "sizes in MiB, or with K M G T; rest or -1 (Data, Data2), none or 0 (Swap, Data, Swap2, Data2)",
               grammar_disks.volumes, "storage_vol=4G,Root:none,Swap:rest,Data", "storage_vol=4G,Rooot",
               aliases=("ovirt_vol",), twice=Twice.SAME_ONLY),
     Parameter("mem_overcommit", "FACTOR",
               "how much of the memory is added to the default size of Swap",
               grammar.factor, "mem_overcommit=1.5", "mem_overcommit=lots", default="0.5",
               aliases=("ovirt_overcommit",)),
+    Parameter("swap_encrypt", "Swap[,CIPHER][:Swap2[,CIPHER]]; CIPHER = aes-xts-plain64 | aes-cbc-essiv:sha256",
+              "swap is encrypted, with another random key at each boot; a semicolon is read for the colon",
+              grammar_storage.swap_ciphers, "swap_encrypt=Swap", "swap_encrypt=Data",
+              default="it is not; where it is, with aes-xts-plain64",
+              aliases=("ovirt_swap_encrypt",), twice=Twice.SAME_ONLY),
     Parameter("wipe_fakeraid", "flag",
               "the mark of a BIOS RAID on the named disk may be erased",
               grammar.flag, "wipe_fakeraid", "wipe_fakeraid=all", default="no"),
@@ -178,15 +189,12 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    stateless install node.break node.log_level
-    swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
-    management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
-    netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key
-    disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger
-    ovirt_standalone ovirt_stateless ovirt_swap_encrypt
-    autoinstall.words autoinstall.report
-    autoinstall.report_timeout autoinstall.break autoinstall.log_level
-    autoinstall.app_disks autoinstall.syslog_protocol
+    stateless install node.break node.log_level ipv6 vlan bond bond_setup network_layout
+    management_server management_port management_server_fingerprint standalone runtime_mode rootpw
+    snmp_password syslog netconsole collectd logrotate_max_size logrotate_interval kdump_ssh
+    kdump_ssh_key disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger
+    ovirt_standalone ovirt_stateless autoinstall.words autoinstall.report autoinstall.report_timeout
+    autoinstall.break autoinstall.log_level autoinstall.syslog_protocol
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for

@@ -24,12 +24,12 @@ def pinned(plan: Plan) -> dict[str, Any]:
 
     * the decision, the layout to the byte, image, kernel arguments and files of the node (of a secret one only that
       it is there: a digest of a password's hash could be guessed at);
-    * of the disk serial, WWN, size and sectors, and where it tells neither of the first two, its place on the bus;
+    * of each disk serial, WWN, size and sectors, and where it tells neither of the first two, its place on the bus;
       of the management NIC the MAC. No kernel name: /dev/sda may be another disk's tomorrow;
     * of the memory only what the default of Swap takes from it, and that counts whole GiB (plan.make_plan).
 
     Not covered is how the run goes: dry_run, after, installed, on_failure, warnings, autoinstall.plan itself; and
-    what the disk loses, for an install that was cut has already taken that, and its line starts it over. What may
+    what the disks lose, for an install that was cut has already taken that, and its line starts it over. What may
     go is another rule's (plan._decide).
 
     What does change it: another wired NIC in the machine or one less (they are part of the install id), BOOTIF=link
@@ -40,6 +40,9 @@ def pinned(plan: Plan) -> dict[str, Any]:
     return {
         **{name: whole[name] for name in BECOMES},
         "target": _lasting(plan.target),
+        "member_disks": {
+            member.name: _lasting(disk) for member, disk in zip(plan.layout.members, plan.members, strict=True)
+        },
         "nic": plan.nic.mac if plan.nic else None,
     }
 
@@ -62,7 +65,11 @@ def document(plan: Plan) -> dict[str, Any]:
     """The content of a plan file: `plan` is what its `digest` covers, `aside` what it does not."""
     content, whole = pinned(plan), to_json(plan)
     aside = {name: value for name, value in whole.items() if name not in content}
-    aside |= {"path": plan.target.path, "nic_name": plan.nic.name if plan.nic else None}
+    aside |= {
+        "path": plan.target.path,
+        "member_paths": [disk.path for disk in plan.members],
+        "nic_name": plan.nic.name if plan.nic else None,
+    }
     return {"digest": digest_of(content), "plan": content, "aside": aside}
 
 

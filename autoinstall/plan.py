@@ -8,17 +8,19 @@ from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
 
+from autoinstall.chosen import Chosen, choose, refuse_left_behind
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
 from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
 from autoinstall.grammar_network import AddressBy
-from autoinstall.layout import MEM_OVERCOMMIT, Layout, Space, id_mark, place
+from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, select_disk, select_nic, selector_for
+from autoinstall.select import describe, disk_word, select_nic, selector_for
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
+from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
 from autoinstall.stacks import has_stack, refuse_stacks
 
 PRODUCT = uuid5(UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "https://autoinstall.invalid/product")
@@ -29,6 +31,9 @@ ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 
 LEAST_ESP_OF_LARGE_SECTORS = 272 * MIB
 """65525 clusters of 4096 bytes, and FAT: fewer is not FAT32 (fatgen103)."""
+
+SWAP_ENCRYPT = "swap-encrypt"
+"""The feature of an image that has what swap_encrypt needs."""
 
 LEAST_MEMORY_BYTES = 256 * MIB
 """As Linux counts. Measured with the image vm from its ISO: with 148 it installs and comes up as a node, with 212 it
@@ -56,10 +61,13 @@ class SlotPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A decided run. `target` is the disk as it was when this was decided; `lost` is what it holds."""
+    """A decided run. `target` is the boot disk, `members` are the disks beside it, in the order of the layout's, all
+    as they were when this was decided; `lost` is what they hold.
+    """
 
     decision: Decision
     target: Disk
+    members: tuple[Disk, ...]
     layout: Layout
     firmware: Firmware
     image: LiveImage
@@ -76,8 +84,19 @@ class Plan:
 
     @property
     def has_stack(self) -> bool:
-        """Whether the disk carries something that must be torn down, not just overwritten."""
+        """Whether a disk carries something that must be torn down, not just overwritten."""
         return has_stack(self.lost)
+
+    @property
+    def disks(self) -> tuple[Disk, ...]:
+        """Every disk that it is for, the boot disk first."""
+        return (self.target, *self.members)
+
+    @property
+    def tables(self) -> tuple[tuple[str, DiskTable], ...]:
+        """What is on each of them, by the paths of now."""
+        tables: tuple[DiskTable, ...] = (self.layout, *self.layout.members)
+        return tuple((disk.path, table) for disk, table in zip(self.disks, tables, strict=True))
 
 
 def make_plan(request: Request, facts: Facts) -> Plan:
@@ -90,25 +109,30 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise ValueError("only an install has a plan")
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
-    target = select_disk(request.disk, facts.disks)
+    chosen = choose(request, facts.disks)
     nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
-    if not target.examined:
-        raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
-    decision = _decide(request, target)
-    _refuse_unfit(target, facts)
+    target = chosen.boot
+    for disk in chosen.disks:
+        _refuse_unexamined(disk)
+        _refuse_a_path(disk, facts)
+    planned = install_id(target, facts, request.id_text)
+    decision = _decide(request, chosen, planned)
+    _refuse_unfit(chosen, facts)
     _refuse_little_memory(decision, facts)
-    _refuse_a_path(target, facts)
     if decision is Decision.INSTALL:
-        refuse_stacks(request, target, facts)
+        refuse_left_behind(chosen, facts)
+        refuse_stacks(request, chosen.disks, facts)
     _refuse_shared_address(request, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
-    layout = place(install_id(target, facts, request.id_text), _space(request, target, facts))
+    layout = place(planned, _space(request, chosen, facts))
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
+    _refuse_without_crypt(request, facts.image)
     return Plan(
         decision=decision,
         target=target,
+        members=chosen.members,
         layout=layout,
         firmware=facts.firmware,
         image=facts.image,
@@ -120,7 +144,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         installed=request.installed,
         on_failure=request.on_failure,
         dry_run=request.dry_run,
-        lost=target.signatures,
+        lost=tuple(mark for disk in chosen.disks for mark in disk.signatures),
         warnings=(*request.warnings, *_told_of_the_node(request, target)),
     )
 
@@ -140,27 +164,54 @@ def to_json(plan: Plan) -> dict[str, Any]:
     return public
 
 
-def _space(request: Request, target: Disk, facts: Facts) -> Space:
+def _space(request: Request, chosen: Chosen, facts: Facts) -> Space:
     """Of the memory whole GiB count: what firmware and kernel keep of it differs from boot to boot."""
     asked = request.mem_overcommit
+    extras = [Extra(disk.path, disk.size_bytes, disk.sector_bytes) for disk in chosen.members]
+    hosts = len(extras) - len(chosen.app)
     return Space(
-        target.size_bytes,
-        target.sector_bytes,
+        chosen.boot.size_bytes,
+        chosen.boot.sector_bytes,
         align_up(facts.memory_bytes, GIB),
         request.sizes,
         mem_overcommit=MEM_OVERCOMMIT if asked is None else asked,
         id_text=request.id_text,
+        host=tuple(extras[:hosts]),
+        app=tuple(extras[hosts:]),
+        host_on_boot=chosen.boot in chosen.host,
+        ciphers=request.swap_ciphers,
     )
 
 
-def _decide(request: Request, target: Disk) -> Decision:
-    """Whether what is on the disk may go. Raises Refused with the inventory where it may not."""
-    if target.in_use:
-        raise Refused(f"{target.path} is in use: {'; '.join(target.in_use)}", hint="free it, or name another disk")
-    if target.node and target.node.finished:
-        return Decision.INSTALL if _why_over(request, target.node) else Decision.ALREADY_INSTALLED
-    _refuse_foreign(request, target)
+def _refuse_unexamined(disk: Disk) -> None:
+    if not disk.examined:
+        raise Refused(f"what is on {disk.path} is unknown: reading it needs root", hint="run this as root")
+
+
+def _decide(request: Request, chosen: Chosen, planned: UUID) -> Decision:
+    """Whether what is on the disks may go. Raises Refused with the inventory where it may not.
+
+    `planned` is the install id that will be: an install that was cut may have left a member of it.
+    """
+    for disk in chosen.disks:
+        if disk.in_use:
+            raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it, or name another disk")
+    node = chosen.boot.node
+    if node and node.finished and not _why_over(request, node):
+        return Decision.ALREADY_INSTALLED
+    for disk in chosen.members:
+        _refuse_node_as_member(request, disk)
+    for disk in chosen.disks:
+        _refuse_foreign(request, disk, (chosen, [planned, *([node.install_id] if node else [])]))
     return Decision.INSTALL
+
+
+def _refuse_node_as_member(request: Request, disk: Disk) -> None:
+    if disk.node and disk.node.finished and not request.reinstall:
+        raise Refused(
+            f"{describe(disk)} carries a finished node, and is asked for as a disk of a volume group",
+            hint="name it first, to boot that node; or say reinstall, and it is lost",
+        )
 
 
 def _why_over(request: Request, node: NodeMark) -> str:
@@ -177,25 +228,29 @@ def _told_of_the_node(request: Request, target: Disk) -> Sequence[str]:
     return [f"the node on {target.path} is installed over, {why}"] if why else []
 
 
-def _refuse_foreign(request: Request, target: Disk) -> None:
+def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequence[UUID]]) -> None:
     """What is not ours goes where the disk is named, or `autoinstall.wipe` says so.
 
-    Of an unfinished install Linux sees no table: one that it sees came later, and is somebody else's.
+    Of an unfinished install Linux sees no table: one that it sees came later, and is somebody else's. A finished
+    member is ours where it is one of the installs that are `known`, which may be of this machine or not.
     """
-    foreign = [mark for mark in target.signatures if not target.node or mark.device == target.path]
+    chosen, installs = known
+    member = target.member if target.member and target.member.install_id in installs else None
+    ours = target.node or member
+    foreign = [mark for mark in target.signatures if not ours or (mark.device == target.path and not ours.finished)]
     inventory = [f"  {mark}" for mark in target.signatures]
-    assert request.disk is not None
+    word = disk_word if chosen.members else selector_for
     if foreign and request.wipe is Wipe.NONE:
         raise Refused(
             f"{describe(target)} is not blank, and autoinstall.wipe=none; it holds:",
             *inventory,
             hint="use a blank disk, or take autoinstall.wipe=none off the line",
         )
-    if foreign and not request.disk.explicit and request.wipe is not Wipe.FOREIGN:
+    if foreign and target.path not in chosen.named and request.wipe is not Wipe.FOREIGN:
         raise Refused(
             f"{describe(target)} was not named, and holds what would be lost:",
             *inventory,
-            hint=f"to wipe it, name it: {selector_for(target, [target])}, or say autoinstall.wipe=foreign",
+            hint=f"to wipe it, name it: {word(target, [target])}, or say autoinstall.wipe=foreign",
         )
 
 
@@ -208,13 +263,14 @@ def _refuse_half_a_table(request: Request, target: Disk) -> None:
         )
 
 
-def _refuse_unfit(target: Disk, facts: Facts) -> None:
+def _refuse_unfit(chosen: Chosen, facts: Facts) -> None:
+    target = chosen.boot
     if target.sector_bytes != 512 and facts.firmware is Firmware.BIOS:
         raise Refused(
             f"{target.path} has sectors of {target.sector_bytes} bytes; a BIOS boots from sectors of 512 only",
             hint="boot this machine under UEFI, or use a disk with 512-byte sectors",
         )
-    others = [disk for disk in facts.disks if disk.node and disk.node.finished and disk.path != target.path]
+    others = [disk for disk in chosen.others(facts) if disk.node and disk.node.finished]
     if others:
         raise Refused(
             f"a node of ours is already on {describe(others[0])}: two in one machine have the same roles",
@@ -267,6 +323,14 @@ def _refuse_small_slots(layout: Layout, image: LiveImage) -> None:
         raise Refused(
             f"the image has {mib_up(needed)} MiB; a slot of {mib_up(room)} MiB must be twice that",
             hint="build a smaller image",
+        )
+
+
+def _refuse_without_crypt(request: Request, image: LiveImage) -> None:
+    if request.swap_ciphers and SWAP_ENCRYPT not in image.manifest.features:
+        raise Refused(
+            "swap_encrypt: this image has nothing to encrypt swap with",
+            hint=f"use an image with the feature {SWAP_ENCRYPT}",
         )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from autoinstall.facts import (
     Firmware,
     LiveImage,
     Nic,
-    NodeMark,
     Signature,
     VolumeGroup,
 )
@@ -30,6 +30,7 @@ from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
+from autoinstall.marks import marked
 from autoinstall.request import Request
 from autoinstall.select import fitting_nic, ineligible, wanted, why_not
 
@@ -91,19 +92,23 @@ def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> 
 
 
 def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
-    disk, nic = request.disk, request.boot_interface
-    if disk:
-        there = lambda: any(not why_not(one, disk) for one in _glimpsed(host, disk))  # noqa: E731
+    nic = request.boot_interface
+    for disk in filter(None, [request.disk, *request.host_disks, *request.app_disks]):
+        there = partial(_is_there, host, disk)
         yield wanted(disk), there, request.disk_timeout_s
     if nic:
         yield f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s
+
+
+def _is_there(host: Host, selector: DiskSelector) -> bool:
+    return any(not why_not(one, selector) for one in _glimpsed(host, selector))
 
 
 def _glimpsed(host: Host, selector: DiskSelector) -> Iterable[Disk]:
     """The disks, with as much of what is on them as the selector asks about."""
     for disk in disks(host, examine=False):
         looks = selector.by is DiskBy.NODE and not ineligible(disk, selector)
-        yield replace(disk, node=_node_mark(disk)) if looks else disk
+        yield marked(disk) if looks else disk
 
 
 def _telling(host: Host, holds: Callable[[], bool], limit_s: int) -> Callable[[], bool]:
@@ -206,11 +211,11 @@ def _examined(host: Host, disk: Disk) -> Disk:
     """The disk with what is on it. Only what can be a target is read: no optical medium, no loop device."""
     if disk.kind != "disk" or disk.size_bytes == 0:
         return replace(disk, examined=True)
-    node = _node_mark(disk)
+    disk = marked(disk)
     signatures = _signatures(host, disk.path, block.SYS_BLOCK / disk.name)
-    if not node and "gpt" not in {mark.kind for mark in signatures if mark.device == disk.path}:
+    if not (disk.node or disk.member) and "gpt" not in {mark.kind for mark in signatures if mark.device == disk.path}:
         signatures = (*_hidden_table(disk), *signatures)
-    return replace(disk, signatures=signatures, node=node, examined=True)
+    return replace(disk, signatures=signatures, examined=True)
 
 
 def _hidden_table(disk: Disk) -> tuple[Signature, ...]:
@@ -290,35 +295,6 @@ def volume_groups(host: Host) -> dict[str, VolumeGroup | None]:
 def _volume_group(row: dict[str, str]) -> VolumeGroup | None:
     tags = tuple(tag for tag in row["vg_tags"].split(",") if tag)
     return VolumeGroup(row["vg_name"], row["vg_uuid"], tags) if row["vg_name"] else None
-
-
-def node_table(disk: Disk) -> tuple[NodeMark, Sequence[gpt.Entry]] | None:
-    """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
-
-    A whole primary table has the only word: a backup of ours may be what is left of a node under another system.
-    """
-    size, sector = disk.size_bytes, disk.sector_bytes
-    if size < 64 * sector or sector < 512:
-        return None
-    sector_0 = block.read_direct(disk.path, 0, sector)
-    for lba in (1, size // sector - 1):
-        header = gpt.parse_header(block.read_direct(disk.path, lba * sector, sector))
-        if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
-            continue
-        data = block.read_direct(disk.path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
-        entries = gpt.parse_entries(header, data)
-        if entries is not None:
-            mark = gpt.recognise(header, entries, sector_0)
-            return (replace(mark, from_backup=lba != 1), entries) if mark else None
-    return None
-
-
-def _node_mark(disk: Disk) -> NodeMark | None:
-    try:
-        table = node_table(disk)
-    except DeviceLost:
-        return None
-    return table[0] if table else None
 
 
 class _Uses:

@@ -9,9 +9,11 @@ from typing import Any
 
 from autoinstall import grammar
 from autoinstall.cmdline import Word
+from autoinstall.disk_words import DiskWords
 from autoinstall.errors import BadWords
 from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
 from autoinstall.grammar_network import Address, AddressBy, NicBy, NicSelector
+from autoinstall.grammar_storage import Storage, SwapCipher
 from autoinstall.parameters import (
     NOT_YET,
     PARAMETERS,
@@ -42,15 +44,19 @@ class Action(Enum):
 class Request:
     """What is asked. Optional fields are None where the line does not say; defaults are the plan's.
 
-    `reinstall` is whether a finished node may be installed over.
+    `disk` is the boot disk; `host_disks` are those of HostVG where they are others. `reinstall` is whether a finished
+    node may be installed over.
     """
 
     action: Action
     disk: DiskSelector | None = None
+    host_disks: tuple[DiskSelector, ...] = ()
+    app_disks: tuple[DiskSelector, ...] = ()
     reinstall: bool = False
     wipe: Wipe | None = None
     id_text: str | None = None
     sizes: tuple[VolumeSize, ...] = ()
+    swap_ciphers: tuple[SwapCipher, ...] = ()
     mem_overcommit: float | None = None
     wipe_fakeraid: bool = False
     disk_timeout_s: int = 60
@@ -81,9 +87,10 @@ def request_from(words: Sequence[Word]) -> Request:
     get = reader.values.get
     reinstall = get("firstboot", False)
     uninstall, upgrade = get("uninstall", False), get("upgrade", False)
-    storage = get("storage_init")
+    disks = DiskWords.of(reader.values)
+    storage = disks.boot or (DiskSelector(DiskBy.NODE) if reinstall or uninstall or upgrade else None)
+    reader.problems += disks.problems(of_a_node=uninstall or upgrade)
     reader.problems += _against_upgrade(reader.values) if upgrade else _without_upgrade(reader.values)
-    storage = storage or (DiskSelector(DiskBy.NODE) if reinstall or uninstall or upgrade else None)
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
@@ -91,14 +98,16 @@ def request_from(words: Sequence[Word]) -> Request:
         reader.problems += _against_uninstall(reinstall, after)
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
-    action = Action.UNINSTALL if uninstall else Action.UPGRADE if upgrade else _install_or_not(storage)
     return Request(
-        action=Action.RESCUE if get("rescue") else action,
+        action=_action(reader.values, storage),
         disk=storage,
+        host_disks=disks.host,
+        app_disks=disks.app,
         reinstall=reinstall,
         wipe=get("autoinstall.wipe"),
         id_text=get("autoinstall.id"),
-        sizes=get("storage_vol", ()),
+        sizes=disks.sizes,
+        swap_ciphers=disks.ciphers,
         mem_overcommit=get("mem_overcommit"),
         wipe_fakeraid=get("wipe_fakeraid", False),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),
@@ -165,15 +174,25 @@ def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:
     return [problem for holds, problem in clauses if holds]
 
 
-def _install_or_not(storage: DiskSelector | None) -> Action:
-    return Action.INSTALL if storage else Action.NONE
+def _action(values: Mapping[str, Any], storage: DiskSelector | None) -> Action:
+    """The first that is asked for: rescue wins, and a disk means an install where nothing else does."""
+    asked = (
+        (values.get("rescue"), Action.RESCUE),
+        (values.get("uninstall"), Action.UNINSTALL),
+        (values.get("upgrade"), Action.UPGRADE),
+        (storage, Action.INSTALL),
+    )
+    return next((action for wish, action in asked if wish), Action.NONE)
 
 
 def _against_upgrade(values: Mapping[str, Any]) -> list[str]:
     """What makes no sense on a line that upgrades. storage_init=DISK names the node's disk; bare it installs."""
-    storage = values.get("storage_init")
+    storage: Storage | None = values.get("storage_init")
     clauses = (
-        (storage is not None and not storage.explicit, "upgrade: the line says storage_init too, which installs"),
+        (
+            storage is not None and not storage.boot.explicit,
+            "upgrade: the line says storage_init too, which installs",
+        ),
         (values.get("firstboot", False), "upgrade: the line says reinstall too"),
         (values.get("uninstall", False), "upgrade: the line says uninstall too"),
         ("autoinstall.plan" in values, "upgrade: autoinstall.plan is for installations"),
@@ -187,7 +206,7 @@ def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
 
 IDLE_IN_UPGRADE = (
     "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "adminpw", "autoinstall.ssh_key",
-    "ssh_pwauth", "autoinstall.kargs", "autoinstall.wipe", "wipe_fakeraid",
+    "ssh_pwauth", "autoinstall.kargs", "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks",
 )  # fmt: skip
 
 

@@ -7,15 +7,18 @@ rest goes on, for a broken node is what this is for.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import block
 from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.facts import Disk
 from autoinstall.host import Host
-from autoinstall.layout import PARTITIONS, VOLUME_GROUP
-from autoinstall.probe import disks, node_table
+from autoinstall.layout import PARTITIONS
+from autoinstall.marks import our_table
+from autoinstall.probe import disks
 from autoinstall.report.sinks import Consoles
+from autoinstall.space import HOST_GROUP, VOLUMES, VolumeRow
 
 MOUNTS = Path("/run/autoinstall/rescue.d")
 CONFIG = Path("/config")
@@ -38,11 +41,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Mount what there is of nodes, and say what is where."""
     consoles = Consoles.of_this_machine()
     consoles.say(INTRODUCTION)
-    nodes = [disk for disk in disks(host, examine=True) if disk.node]
+    there = disks(host, examine=True)
+    nodes = [disk for disk in there if disk.node]
     for disk in nodes:
-        consoles.say(f"{disk.path}: a node, install id {disk.node.install_id if disk.node else ''}")
-        lines = [*_partitions_found(disk), *mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1)]
-        for line in lines:
+        install_id = disk.node.install_id if disk.node else None
+        consoles.say(f"{disk.path}: a node, install id {install_id}")
+        members = [one for one in there if one.member and one.member.install_id == install_id]
+        lines = [line for one in (disk, *members) for line in _partitions_found(one)]
+        lines += mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1)
+        for line in [*lines, *_volumes(host, MOUNTS / disk.name, members)]:
             consoles.say(f"  {line}")
     if not nodes:
         consoles.say("no disk of this machine carries a node")
@@ -50,21 +57,20 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 
 def mount_node(host: Host, disk: Disk, root: Path, *, single: bool) -> list[str]:
-    """Mount a node's volumes below `root`; Config of the only node on /config. One line each of how that went."""
+    """Mount a node's partitions below `root`; Config of the only node on /config. One line each of how that went."""
     wanted = []
     for number, row in enumerate(PARTITIONS, start=1):
         if row.filesystem:
             where = CONFIG if row.label == "Config" and single else root / row.label
             options = OPTIONS if row.filesystem == "vfat" else UNREPLAYED
             wanted.append((number, where, options))
-    lines = [_tried(host, disk, number, (where, options)) for number, where, options in wanted]
-    return [*lines, _data(host, root / "Data")]
+    return [_tried(host, disk, number, (where, options)) for number, where, options in wanted]
 
 
 def _partitions_found(disk: Disk) -> list[str]:
     """Linux reads no backup table by itself: it is told of the partitions, in memory, and people of that."""
     try:
-        table = None if block.partition_numbers(disk.path) else node_table(disk)
+        table = None if block.partition_numbers(disk.path) else our_table(disk)
         for number, entry in enumerate(table[1] if table else (), start=1):
             start, end = entry.first_lba * disk.sector_bytes, (entry.last_lba + 1) * disk.sector_bytes
             block.add_partition(disk.path, (number, start, end - start))
@@ -81,10 +87,17 @@ def _tried(host: Host, disk: Disk, number: int, how: tuple[Path, str]) -> str:
         return f"not on {where}: {error}"
 
 
-def _data(host: Host, where: Path) -> str:
+def _volumes(host: Host, root: Path, members: Sequence[Disk]) -> list[str]:
+    """The volumes with a filesystem, of HostVG, and of AppVG where there is a disk of it."""
+    groups = {HOST_GROUP, *(disk.member.group for disk in members if disk.member)}
+    rows = [row for row in VOLUMES if row.filesystem == "ext4" and row.group in groups]
+    return [_data(host, row, root / row.name) for row in rows]
+
+
+def _data(host: Host, row: VolumeRow, where: Path) -> str:
     try:
-        host.run("vgchange", "--activate", "y", VOLUME_GROUP, doing=f"activating {VOLUME_GROUP}")
-        return _mounted(host, f"/dev/{VOLUME_GROUP}/Data", where, UNREPLAYED)
+        host.run("vgchange", "--activate", "y", row.group, doing=f"activating {row.group}")
+        return _mounted(host, f"/dev/{row.group}/{row.name}", where, UNREPLAYED)
     except AutoinstallError as error:
         return f"not on {where}: {error}"
 

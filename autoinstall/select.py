@@ -12,6 +12,7 @@ from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.sizes import for_people
 
 FIXED_DISK_KINDS = ("disk",)
+BY_PATH = "/dev/disk/by-path/"
 
 
 def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
@@ -31,6 +32,16 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),
                       hint=_offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
     raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=_offer(chosen))
+
+
+def select_all(selector: DiskSelector, disks: Sequence[Disk]) -> list[Disk]:
+    """The disks that fit. Raises Refused, with the same table, where none does."""
+    return [disk for disk in disks if not why_not(disk, selector)] or [select_disk(selector, disks)]
+
+
+def identity(disk: Disk) -> tuple[str, ...]:
+    """What orders disks: what they keep from boot to boot first, the kernel's name last."""
+    return disk.wwn, disk.serial, *sorted(link for link in disk.links if link.startswith(BY_PATH)), disk.path
 
 
 def fitting_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic | None:
@@ -53,6 +64,7 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
     clauses: Sequence[tuple[bool, str]] = (
         (disk.live_medium, "it is the medium this system runs from"),
         (bool(disk.multipath), f"it is a path of {disk.multipath}"),
+        (disk.kind == "multipath", "it is a multipath device, onto which this version does not install"),
         (disk.kind not in FIXED_DISK_KINDS, f"it is not a disk but a {disk.kind} device"),
         (disk.size_bytes == 0, "it has no size"),
         (disk.read_only, "it is read-only"),
@@ -74,6 +86,11 @@ def selector_for(disk: Disk, disks: Sequence[Disk]) -> str:
     elsewhere = {link for other in disks if other.path != disk.path for link in other.links}
     by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/") and link not in elsewhere]
     return f"storage_init={(by_id or [disk.path])[0]}"
+
+
+def disk_word(disk: Disk, disks: Sequence[Disk]) -> str:
+    """The same as one DISK among others."""
+    return selector_for(disk, disks).removeprefix("storage_init=")
 
 
 def describe(disk: Disk) -> str:
@@ -137,6 +154,7 @@ _UNLIKE: Mapping[DiskBy, Callable[[Disk, DiskSelector], str]] = {
     DiskBy.RULE: lambda disk, selector: "",
     DiskBy.NODE: lambda disk, selector: _without_node(disk),
     DiskBy.BUS: lambda disk, selector: "",
+    DiskBy.BUS_ALL: lambda disk, selector: "",
     DiskBy.PATH: lambda disk, selector: _not_among((disk.path, *disk.links), selector.value),
     DiskBy.ID: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-id/{selector.value}"),
     DiskBy.BY_PATH: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-path/{selector.value}"),

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from autoinstall.facts import Nic
 from autoinstall.grammar_network import AddressBy
+from autoinstall.grammar_storage import KEY_BITS
 from autoinstall.layout import Layout
 from autoinstall.request import Request
 
@@ -15,6 +16,7 @@ ROOT = (0, 0)
 SHADOW_GROUP = (0, 42)
 ADMIN = (1000, 1000)
 """Owners (uid, gid), fixed in every recipe: Debian's own numbers for root and shadow, ours for admin."""
+MAY_FAIL = "nofail,x-systemd.device-timeout=120s"
 MANAGEMENT_NETWORK = "/etc/systemd/network/10-management.network"
 
 
@@ -43,6 +45,7 @@ def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
     files = [
         NodeFile("/etc/machine-id", f"{machine_id(setting.layout.install_id)}\n", mode=0o444),
         NodeFile("/etc/fstab", _fstab(setting.layout)),
+        *_crypttab(setting.layout),
         NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
         NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
         *_network(request, setting.nic),
@@ -76,13 +79,25 @@ def without_secrets(file: NodeFile) -> NodeFile:
 
 
 def _fstab(layout: Layout) -> str:
-    options = "nofail,x-systemd.device-timeout=120s"
     lines = []
-    if swap := layout.volume("Swap"):
-        lines.append(f"UUID={swap.filesystem_uuid} none swap {options} 0 0\n")
-    if data := layout.volume("Data"):
-        lines.append(f"UUID={data.filesystem_uuid} /data ext4 {options},nodev,nosuid 0 2\n")
+    for volume in layout.volumes:
+        if volume.filesystem == "ext4":
+            where = f"/{volume.name.lower()} ext4 {MAY_FAIL},nodev,nosuid 0 2"
+            lines.append(f"UUID={volume.filesystem_uuid} {where}\n")
+        else:
+            source = f"/dev/mapper/{volume.name}" if volume.cipher else f"UUID={volume.filesystem_uuid}"
+            lines.append(f"{source} none swap {MAY_FAIL} 0 0\n")
     return "".join(lines)
+
+
+def _crypttab(layout: Layout) -> list[NodeFile]:
+    """crypttab(5): swap with a key of this boot alone."""
+    lines = []
+    for volume in layout.volumes:
+        if volume.cipher:
+            options = f"swap,cipher={volume.cipher},size={KEY_BITS[volume.cipher]},{MAY_FAIL}"
+            lines.append(f"{volume.name} {volume.path} /dev/urandom {options}\n")
+    return [NodeFile("/etc/crypttab", "".join(lines))] if lines else []
 
 
 def _sshd(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What is stacked on the target and reaches beyond it, or is another's: it is not taken apart. Pure."""
+"""What is stacked on a target and reaches beyond it, or is another's: it is not taken apart. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def has_stack(marks: Iterable[Signature]) -> bool:
     return any(mark.kind in STACK_KINDS for mark in marks)
 
 
-def refuse_stacks(request: Request, target: Disk, facts: Facts) -> None:
-    """Raises Refused where what is on the target may not be taken apart, however it was named."""
-    others = [disk for disk in facts.disks if disk.path != target.path]
-    for rule in (_unreadable_group, _storage_domain, _spread_group, _spread_array, _spread_fakeraid):
-        rule(target, others)
-    _fakeraid(request, target)
+def refuse_stacks(request: Request, targets: Sequence[Disk], facts: Facts) -> None:
+    """Raises Refused where what is on the targets may not be taken apart, however they were named."""
+    paths = {target.path for target in targets}
+    others = [disk for disk in facts.disks if disk.path not in paths]
+    for target in targets:
+        for rule in (_unreadable_group, _storage_domain, _spread_group, _spread_array, _spread_fakeraid):
+            rule(target, others)
+        _fakeraid(request, target)
 
 
 def _unreadable_group(target: Disk, others: Sequence[Disk]) -> None:

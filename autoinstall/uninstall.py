@@ -1,44 +1,64 @@
-"""Request + facts -> Removal: the node goes, and its disk is blank. Pure."""
+"""Request + facts -> Removal: the node goes, and its disks are blank. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from autoinstall.chosen import choose
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts
+from autoinstall.grammar_disks import DiskBy
 from autoinstall.request import Request
-from autoinstall.select import describe, select_disk
+from autoinstall.select import describe
 from autoinstall.stacks import has_stack, refuse_stacks
 
 
 @dataclass(frozen=True)
 class Removal:
-    """A decided removal: `target` is the disk with the node, finished or not, as it was when this was decided."""
+    """A decided removal: `target` is the disk with the node, finished or not, `members` are those beside it, of the
+    same install id, all as they were when this was decided.
+    """
 
     target: Disk
+    members: tuple[Disk, ...]
     dry_run: bool
 
     @property
     def has_stack(self) -> bool:
-        """Whether the disk carries something that must be torn down, not just overwritten."""
-        return has_stack(self.target.signatures)
+        """Whether a disk carries something that must be torn down, not just overwritten."""
+        return has_stack(mark for disk in self.disks for mark in disk.signatures)
+
+    @property
+    def disks(self) -> tuple[Disk, ...]:
+        """All of them, the members first: the disk with the node is what finds them after a cut."""
+        return (*self.members, self.target)
 
 
 def make_removal(request: Request, facts: Facts) -> Removal:
-    """Decide. Raises Refused (nothing was written) where the disk carries no node of ours, or is in use."""
+    """Decide. Raises Refused (nothing was written) where the disk carries no node of ours, or one is in use, or where
+    storage_init names other disks than those of the install.
+    """
     if request.disk is None:
         raise ValueError("a removal has a disk")
-    target = select_disk(request.disk, facts.disks)
+    chosen = choose(request, facts.disks)
+    target = chosen.boot
     if not target.examined:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     if target.node is None:
         raise Refused(f"{describe(target)} carries no node of ours", hint="uninstall takes nothing else off a disk")
-    if target.in_use:
-        raise Refused(f"{target.path} is in use: {'; '.join(target.in_use)}", hint="free it first")
-    refuse_stacks(request, target, facts)
-    return Removal(target, request.dry_run)
+    install_id = target.node.install_id
+    members = tuple(disk for disk in facts.disks if disk.member and disk.member.install_id == install_id)
+    if request.disk.by is not DiskBy.NODE and {disk.path for disk in members} != {d.path for d in chosen.members}:
+        there = [f"  {describe(disk)}" for disk in (target, *members)]
+        raise Refused(f"the node {install_id} is not on the disks of storage_init, but on", *there,
+                      hint="take storage_init off the line, or name just these")  # fmt: skip
+    for disk in (target, *members):
+        if disk.in_use:
+            raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it first")
+    refuse_stacks(request, (target, *members), facts)
+    return Removal(target, members, request.dry_run)
 
 
 def to_json(removal: Removal) -> dict[str, Any]:

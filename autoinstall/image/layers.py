@@ -33,7 +33,7 @@ UNIT_PLACES: Mapping[str, str] = {
     "journald.conf.d": SYSTEMD,
 }
 """Where below units/ is not for systemd/system: by suffix, or by directory."""
-EMPTY_DIRECTORIES = ("config", "data", "run", "tmp")
+EMPTY_DIRECTORIES = ("config", "data", "data2", "run", "tmp")
 ADMIN_HOME = "home/admin"
 IDENTITIES = ("etc/hostname", "etc/ssh/ssh_host_*", "var/lib/systemd/random-seed", "etc/*-")
 PAM_ACCOUNT = "etc/pam.d/common-account"

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoinstall import block, gpt
-from autoinstall.errors import AutoinstallError, StateUnreadable, ToolFailed
-from autoinstall.facts import Disk
+from autoinstall.errors import AutoinstallError, MountFailed, StateUnreadable
+from autoinstall.facts import Disk, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from autoinstall.layout import Partition
+from autoinstall.marks import our_table
 from autoinstall.mounts import mounted
 from autoinstall.node import records
 from autoinstall.node.state import BOOTED_IMAGE, ESP_LABEL, booted_disk, booted_slot, state_on
 from autoinstall.plan import SlotPlan
-from autoinstall.probe import node_table
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
 from autoinstall.slots import Slot
 from autoinstall.steps import MadeAnew
@@ -55,8 +55,8 @@ def this_node(host: Host) -> NodeDisk:
 
 def node_on(disk: Disk, booted: Slot | None = None) -> NodeDisk:
     """The node on a disk. Raises StateUnreadable where its table is not ours any more, or DeviceLost."""
-    table = node_table(disk)
-    if table is None:
+    table = our_table(disk)
+    if table is None or not isinstance(table[0], NodeMark):
         raise StateUnreadable(f"{disk.path}: its partition table is not that of a node", hint="reinstall this node")
     mark, entries = table
     return NodeDisk(disk, gpt.partitions(mark.install_id, entries, disk.sector_bytes), booted)
@@ -72,7 +72,7 @@ def read_node(host: Host, node: NodeDisk) -> OnNode:
     try:
         with mounted(host, node.device("Config"), "ro", "noload") as config:
             return _remembering(there, config)
-    except ToolFailed:
+    except MountFailed:
         return replace(there, floor=raised_floor(there))  # a broken Config: what the slots tell
 
 

@@ -18,7 +18,7 @@ from autoinstall.steps.config import ConfigTree, InstallRecord
 from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
 from autoinstall.steps.filesystems import EmptySlot, Filesystems
 from autoinstall.steps.image import Hashing, SlotImage, VerifyImage
-from autoinstall.steps.partitions import PartitionTable
+from autoinstall.steps.partitions import MemberTables, PartitionTable
 from autoinstall.steps.upgrade import Disarm, Flip
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 from autoinstall.uninstall import Removal
@@ -39,23 +39,25 @@ BOOT_FILES = Path("/usr/lib/autoinstall/boot")
 """Where the build put GRUB, inside the image that runs."""
 
 
-def install_steps(plan: Plan, told: Memory, hashing: Hashing) -> Sequence[Step]:
+def install_steps(plan: Plan, told: Memory, hashing: Hashing | None = None) -> Sequence[Step]:
     """The steps of an install, in order. Up to and with the claim nothing is written; the last one commits."""
     disk = plan.target.path
     layout, image = plan.layout, plan.image
+    groups = {group: _places(plan, group) for group in layout.groups}
     return [
         VerifyImage(image, hashing),
-        Claim(plan.target, plan.has_stack),
-        TearDown(disk, plan.has_stack),
-        Wipe(layout, disk),
-        PartitionTable(layout, disk),
-        VolumeGroup(layout, disk),
+        Claim(plan.disks, plan.has_stack),
+        TearDown(tuple(disk.path for disk in plan.disks), plan.has_stack),
+        Wipe(plan.tables),
+        PartitionTable(plan.tables),
+        *(VolumeGroup(layout, group, places) for group, places in groups.items()),
         Filesystems(layout, disk),
         *(SlotImage(image, slot, layout.partition(slot.partition_label), disk) for slot in plan.slots),
         BootLoader(layout, disk, BOOT_FILES),
-        CloseVolumeGroup(layout, disk),
+        *(CloseVolumeGroup(layout, group, places) for group, places in groups.items()),
         ConfigTree(layout, disk, plan.files),
         InstallRecord(plan, told),
+        *([MemberTables(plan.tables[1:])] if plan.members else []),
         Commit(layout, disk, BOOT_FILES),
     ]
 
@@ -65,7 +67,7 @@ def upgrade_steps(made: MadeAnew, image: LiveImage) -> Sequence[Step]:
     target, disk = Slot(made.slot.slot), made.disk
     return [
         VerifyImage(image),
-        *([Claim(made.claimed, has_stack=False)] if made.claimed else []),
+        *([Claim((made.claimed,), has_stack=False)] if made.claimed else []),
         Disarm(target, disk),
         EmptySlot(made.partition, disk),
         SlotImage(image, made.slot, made.partition, disk),
@@ -73,7 +75,17 @@ def upgrade_steps(made: MadeAnew, image: LiveImage) -> Sequence[Step]:
     ]
 
 
-def removal_steps(removal: Removal, partitions: Sequence[Entry]) -> Sequence[Step]:
-    """The steps that take a node with these partitions off its disk."""
-    disk = removal.target
-    return [Claim(disk, removal.has_stack), TearDown(disk.path, removal.has_stack), Clear(disk, tuple(partitions))]
+def removal_steps(removal: Removal, tables: Sequence[tuple[Disk, Sequence[Entry]]]) -> Sequence[Step]:
+    """The steps that take a node off its disks, which have these partitions."""
+    return [
+        Claim(removal.disks, removal.has_stack),
+        TearDown(tuple(disk.path for disk in removal.disks), removal.has_stack),
+        Clear(tuple((disk, tuple(partitions)) for disk, partitions in tables)),
+    ]
+
+
+def _places(plan: Plan, group: str) -> tuple[tuple[str, int], ...]:
+    """Where a group's physical volumes are: paths of disks, and numbers of partitions."""
+    return tuple(
+        (path, part.number) for path, table in plan.tables for part in table.partitions if part.label == group
+    )

@@ -1,9 +1,9 @@
-"""The disk as a whole: ours alone, torn down, blank."""
+"""The disks as wholes: ours alone, torn down, blank."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from autoinstall.errors import ToolFailed
 from autoinstall.facts import Disk
 from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
-from autoinstall.layout import Layout, holes
+from autoinstall.layout import DiskTable, holes
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -21,12 +21,12 @@ EDGE_BYTES = MIB
 
 @dataclass(frozen=True)
 class Claim:
-    """The disk is still the one that the plan was made for, and nobody else may use it from here on.
+    """The disks are still those that the plan was made for, and nobody else may use them from here on.
 
-    What is stacked on it (`has_stack`) may hold it still: that is taken apart next, and the disk claimed then.
+    What is stacked on them (`has_stack`) may hold them still: that is taken apart next, and the disks claimed then.
     """
 
-    disk: Disk
+    disks: tuple[Disk, ...]
     has_stack: bool
 
     name = "claim"
@@ -34,17 +34,20 @@ class Claim:
 
     @property
     def title(self) -> str:
-        return f"Claiming {self.disk.path}"
+        return f"Claiming {_and(disk.path for disk in self.disks)}"
 
     def why_not(self, host: Host) -> str:
-        if not block.is_block_device(self.disk.path):
-            return "it is gone"
-        now = block.size_bytes(self.disk.path)
-        return "" if now == self.disk.size_bytes else f"it has {now} bytes now, planned were {self.disk.size_bytes}"
+        for disk in self.disks:
+            if not block.is_block_device(disk.path):
+                return f"{disk.path} is gone"
+            now = block.size_bytes(disk.path)
+            if now != disk.size_bytes:
+                return f"{disk.path} has {now} bytes now, planned were {disk.size_bytes}"
+        return ""
 
     def apply(self, host: Host) -> None:
-        if not self.has_stack:
-            host.hold(block.claim(self.disk.path))
+        for disk in () if self.has_stack else self.disks:
+            host.hold(block.claim(disk.path))
 
     def why_not_done(self, host: Host) -> str:
         return ""
@@ -52,13 +55,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class TearDown:
-    """LVM, MD, crypt and what else is stacked on the disk is taken apart, in the right order, by blivet.
+    """LVM, MD, crypt and what else is stacked on the disks is taken apart, in the right order, by blivet.
 
     blivet is imported only where there is a stack: that alone takes seconds, and its populator activates
     what it finds. Each of its actions is told.
     """
 
-    disk: str
+    disks: tuple[str, ...]
     has_stack: bool
 
     name = "tear-down"
@@ -66,7 +69,8 @@ class TearDown:
 
     @property
     def title(self) -> str:
-        return f"Taking apart what is stacked on {self.disk}" if self.has_stack else f"No stack on {self.disk}"
+        names = _and(self.disks)
+        return f"Taking apart what is stacked on {names}" if self.has_stack else f"No stack on {names}"
 
     def why_not(self, host: Host) -> str:
         return ""
@@ -75,65 +79,78 @@ class TearDown:
         if not self.has_stack:
             return
         try:
-            _tear_down_with_blivet(self.disk, host.note)
+            _tear_down_with_blivet(self.disks, host.note)
         except Exception as error:
             raise ToolFailed(f"{self.title}: blivet: {error}", hint="see the journal") from error
-        host.hold(block.claim(self.disk))
+        for disk in self.disks:
+            host.hold(block.claim(disk))
 
     def why_not_done(self, host: Host) -> str:
-        holders = block.holders(self.disk)
+        holders = [holder for disk in self.disks for holder in block.holders(disk)]
         return f"still held by {', '.join(holders)}" if holders else ""
 
 
 @dataclass(frozen=True)
 class Clear:
-    """Nothing of the node is left that looks like anything, and the disk is blank to every program.
+    """Nothing of the node is left that looks like anything, and the disks are blank to every program.
 
-    `partitions` are those of its table as it was: blivet takes that too. Where blivet was not needed sector 0 goes
-    first and the rest of the table last, so that the same line finds the node again, unfinished, after a cut.
+    With each disk are the partitions of its table as it was: blivet takes that too. Where blivet was not needed
+    sector 0 goes first and the rest of the table last, so that the same line finds the node again, unfinished, after
+    a cut.
     """
 
-    disk: Disk
-    partitions: tuple[Entry, ...]
+    tables: tuple[tuple[Disk, tuple[Entry, ...]], ...]
 
     name = "clear"
     writes = True
 
     @property
     def title(self) -> str:
-        return f"Clearing {self.disk.path}"
+        return f"Clearing {_and(disk.path for disk, _ in self.tables)}"
 
     def why_not(self, host: Host) -> str:
         return ""
 
     def apply(self, host: Host) -> None:
-        path, sector, size = self.disk.path, self.disk.sector_bytes, self.disk.size_bytes
-        block.write_zeros(path, 0, sector)
-        for entry in self.partitions:
-            edges = entry.first_lba * sector, (entry.last_lba + 1) * sector - EDGE_BYTES
-            for start in edges:
-                block.write_zeros(path, start, EDGE_BYTES)
-        for start in (size - EDGE_BYTES, 0):
-            block.write_zeros(path, start, EDGE_BYTES)
-        block.forget_partitions(path)
+        for disk, partitions in self.tables:
+            _clear(disk, partitions)
 
     def why_not_done(self, host: Host) -> str:
-        return _still_carries(host, self.disk.path)
+        return _still_carries(host, [disk.path for disk, _ in self.tables])
 
 
-def _still_carries(host: Host, disk: str) -> str:
-    left = host.run("blkid", "-p", "-o", "export", disk, doing=f"probing {disk}", how=Run(accept=(0, 2)))
-    return f"{disk} still carries {left.stdout.strip()}" if left.stdout.strip() else ""
+def _clear(disk: Disk, partitions: Sequence[Entry]) -> None:
+    path, sector, size = disk.path, disk.sector_bytes, disk.size_bytes
+    block.write_zeros(path, 0, sector)
+    for entry in partitions:
+        edges = entry.first_lba * sector, (entry.last_lba + 1) * sector - EDGE_BYTES
+        for start in edges:
+            block.write_zeros(path, start, EDGE_BYTES)
+    for start in (size - EDGE_BYTES, 0):
+        block.write_zeros(path, start, EDGE_BYTES)
+    block.forget_partitions(path)
 
 
-def _tear_down_with_blivet(disk: str, note: Callable[[str], None]) -> None:
+def _still_carries(host: Host, disks: Sequence[str]) -> str:
+    for disk in disks:
+        left = host.run("blkid", "-p", "-o", "export", disk, doing=f"probing {disk}", how=Run(accept=(0, 2)))
+        if left.stdout.strip():
+            return f"{disk} still carries {left.stdout.strip()}"
+    return ""
+
+
+def _and(paths: Iterable[str]) -> str:
+    return " and ".join(paths)
+
+
+def _tear_down_with_blivet(disks: Sequence[str], note: Callable[[str], None]) -> None:
     import blivet
 
     storage = blivet.Blivet()
-    storage.exclusive_disks = [Path(disk).name]
+    storage.exclusive_disks = [Path(disk).name for disk in disks]
     storage.reset()
-    device = storage.devicetree.get_device_by_path(os.path.realpath(disk))
-    storage.recursive_remove(device)
+    for disk in disks:
+        storage.recursive_remove(storage.devicetree.get_device_by_path(os.path.realpath(disk)))
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
@@ -141,33 +158,35 @@ def _tear_down_with_blivet(disk: str, note: Callable[[str], None]) -> None:
 
 @dataclass(frozen=True)
 class Wipe:
-    """Nothing on the disk looks like anything any more.
+    """Nothing on the disks looks like anything any more.
 
-    Sector 0 goes first, alone: from then on the disk is not bootable, whatever is left of the old system.
+    Sector 0 goes first, alone: from then on a disk is not bootable, whatever is left of the old system.
     """
 
-    layout: Layout
-    disk: str
+    tables: tuple[tuple[str, DiskTable], ...]
 
     name = "wipe"
     writes = True
 
     @property
     def title(self) -> str:
-        return f"Wiping the signatures on {self.disk}"
+        return f"Wiping the signatures on {_and(path for path, _ in self.tables)}"
 
     def why_not(self, host: Host) -> str:
         return ""
 
     def apply(self, host: Host) -> None:
-        block.write_zeros(self.disk, 0, self.layout.sector_bytes)
-        for start, size in holes(self.layout):
-            block.write_zeros(self.disk, start, size)
-        for part in self.layout.partitions:
-            edge = min(EDGE_BYTES, part.size_bytes)
-            block.write_zeros(self.disk, part.start_bytes, edge)
-            block.write_zeros(self.disk, part.end_bytes - edge, edge)
-        block.forget_partitions(self.disk)
+        for path, table in self.tables:
+            _wipe(path, table)
 
     def why_not_done(self, host: Host) -> str:
-        return _still_carries(host, self.disk)
+        return _still_carries(host, [path for path, _ in self.tables])
+
+
+def _wipe(path: str, table: DiskTable) -> None:
+    block.write_zeros(path, 0, table.sector_bytes)
+    for start, size in [*holes(table), *((part.start_bytes, part.size_bytes) for part in table.partitions)]:
+        edge = min(EDGE_BYTES, size)
+        block.write_zeros(path, start, edge)
+        block.write_zeros(path, start + size - edge, edge)
+    block.forget_partitions(path)

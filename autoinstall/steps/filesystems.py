@@ -50,7 +50,7 @@ class Filesystems:
     def _wanted(self) -> list[tuple[str, Partition | Volume]]:
         parts = [part for part in self.layout.partitions if part.filesystem]
         on_partitions = [(block.partition_path(self.disk, part.number), part) for part in parts]
-        return [*on_partitions, *((volume.path, volume) for volume in self.layout.volumes)]
+        return [*on_partitions, *((volume.path, volume) for volume in self.layout.volumes if volume.filesystem)]
 
 
 @dataclass(frozen=True)

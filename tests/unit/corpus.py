@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from autoinstall.facts import UNREADABLE, Disk, Facts, Firmware, NodeMark, Signature, VolumeGroup
+from autoinstall.facts import UNREADABLE, Disk, Facts, Firmware, MemberMark, NodeMark, Signature, VolumeGroup
 from autoinstall.grammar_disks import Bus, DiskBy, Key
 from autoinstall.image.manifest import ImageFile
 from autoinstall.sizes import GIB, MIB, TIB
@@ -86,6 +86,9 @@ ROWS = (
         "it is the medium this system runs from", (replace(STICK, live_medium=True),)),
     Row("a-chassis-of-48-sas-paths-and-a-raid-controller", "storage_init=scsi", "/dev/sda",
         "it is a path of", chassis()),
+    Row("a-multipath-map-named", "storage_init=/dev/mapper/mpatha", "fits no disk",
+        "it is a multipath device, onto which",
+        (Disk("/dev/dm-0", "multipath", 4 * TIB, 512, links=("/dev/mapper/mpatha",)),)),
     Row("a-blank-dvd-named", "storage_init=/dev/sr1", "fits no disk",
         "it is not a disk but a", (Disk("/dev/sr1", "optical", 8 * GIB, 512),)),
     Row("a-card-reader-without-a-card", "storage_init=serial:STICK", "fits no disk",
@@ -155,6 +158,24 @@ ROWS = (
         "carries the mark of a BIOS RAID", (marked(VDA, ISW), marked(SDA, DDF))),
     Row("two-paths-to-one-disk", "storage_init=/dev/sda", "leave one path connected", "are paths to one disk, of WWN",
         (PATH_A, replace(PATH_A, path="/dev/sdb", read_only=True))),
+
+    # More than one disk.
+    Row("one-disk-for-both-groups", "storage_init=virtio:TARGET0,ata:WD-1;ata:WD-1 storage_vol=1G,Data2",
+        "serial WD-1) is asked for AppVG", "holds the node's system or HostVG already",
+        (VDA, SDA)),
+    Row("a-group-on-sectors-of-two-kinds", "storage_init=virtio:TARGET0,ata:WD-1,nvme:S5GX",
+        "nvme0n1 has sectors of 4096", "needs disks of one kind of sectors",
+        (VDA, SDA, replace(NVME, sector_bytes=4096))),
+    Row("a-part-of-a-node-left-behind", "storage_init=virtio:TARGET0", "name it too: serial:WD-1",
+        ", and is not named", (VDA, replace(SDA, member=MemberMark(UUID(int=1), "HostVG", finished=True)))),
+    Row("a-disk-too-small-for-a-group", "storage_init=virtio:TARGET0,ata:WD-1", "sda has 8 MiB",
+        ", which is too small for a disk of", (VDA, replace(SDA, size_bytes=8 * MIB))),
+    Row("a-group-without-room", "storage_init=virtio:TARGET0 autoinstall.app_disks=ata:WD-1 storage_vol=5T,Data2",
+        "room for 4194300 MiB on /dev/sda; its volumes need 5242880 MiB", "; its volumes need ", (VDA, SDA)),
+    Row("a-node-as-second-disk", "storage_init=virtio:TARGET0,ata:WD-1", "serial WD-1) carries a finished node",
+        "is asked for as a disk of a volume group", (VDA, replace(SDA, node=NodeMark(UUID(int=1), finished=True)))),
+    Row("an-image-that-encrypts-nothing", "storage_init swap_encrypt=Swap", "the feature swap-encrypt",
+        "this image has nothing to encrypt swap with"),
 
     # What the machine is.
     Row("4096-on-a-bios", "storage_init", "sectors of 4096", "a BIOS boots from sectors of 512 only",

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "autoinstall"
 PURE = [
     "advice",
+    "chosen",
     "cmdline",
+    "disk_words",
     "errors",
     "facts",
     "gpt",
@@ -20,6 +22,7 @@ PURE = [
     "grammar",
     "grammar_disks",
     "grammar_network",
+    "grammar_storage",
     "image/manifest",
     "image/recipe",
     "layout",
@@ -31,6 +34,7 @@ PURE = [
     "select",
     "settings",
     "sizes",
+    "space",
     "slots",
     "stacks",
     "uninstall",

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from autoinstall import layout, pin, plan, select, stacks
+from autoinstall import chosen, layout, pin, plan, select, stacks
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk
 from autoinstall.grammar_disks import Clause, DiskBy, Key
@@ -17,21 +17,21 @@ from tests.unit.captured import LINES
 from tests.unit.corpus import EXACTLY_ONE, NO_NIC, ROWS, Row
 from tests.unit.machines import asked
 
-ROOMS = (select, layout, plan, stacks, pin)
+ROOMS = (select, chosen, layout, plan, stacks, pin)
 NOT_RULES = ("fits no disk of this machine",)
 """Refusals that only collect what rules said."""
 BY_NAME = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
 def answer(row: Row) -> str:
-    """What is planned on a machine: the disk, or why not."""
+    """What is planned on a machine: the disks, or why not."""
     request = asked(row.line)
     try:
         made = plan.make_plan(request, row.facts)
         pin.refuse_another(request, made)
     except Refused as refused:
         return f"{refused}\n{refused.hint}"
-    return made.target.path
+    return " ".join(disk.path for disk in made.disks)
 
 
 ANSWERS = {row.name: answer(row) for row in ROWS}
@@ -69,7 +69,7 @@ def take_away(rule: str | DiskBy | Key, monkeypatch: pytest.MonkeyPatch) -> None
         holds = select._holds
         monkeypatch.setattr(select, "_holds", lambda clause, disk: _is_of(clause, rule) or holds(clause, disk))
     elif rule == EXACTLY_ONE:
-        monkeypatch.setattr(plan, "select_disk", _first)
+        monkeypatch.setattr(chosen, "select_disk", _first)
     elif rule == NO_NIC:
         monkeypatch.setattr(plan, "select_nic", select.fitting_nic)
     else:
@@ -145,7 +145,7 @@ def test_every_refusal_has_its_machine(text: str) -> None:
     assert any(rule in text for rule in (*NOT_RULES, *(row.rule for row in ROWS)) if isinstance(rule, str))
 
 
-FORMS = [by for by in DiskBy if by not in (DiskBy.RULE, DiskBy.BUS, DiskBy.MATCH)]
+FORMS = [by for by in DiskBy if by not in (DiskBy.RULE, DiskBy.BUS, DiskBy.BUS_ALL, DiskBy.MATCH)]
 
 
 @pytest.mark.parametrize("kind", [*FORMS, *Key], ids=str)

@@ -8,8 +8,9 @@ import pytest
 
 from autoinstall import block
 from autoinstall.host import USUAL, Completed, Host, Run
-from autoinstall.layout import Layout, Space, place
+from autoinstall.layout import Layout, place
 from autoinstall.sizes import GIB
+from autoinstall.space import Space
 from autoinstall.steps.filesystems import Filesystems
 
 DISK = "/dev/vda"

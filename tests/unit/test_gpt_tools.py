@@ -10,8 +10,9 @@ from uuid import UUID
 import pytest
 
 from autoinstall import gpt
-from autoinstall.layout import Layout, Space, place
+from autoinstall.layout import Layout, place
 from autoinstall.sizes import GIB
+from autoinstall.space import Space
 
 pytestmark = pytest.mark.runs_programs
 ID = UUID("01234567-89ab-cdef-0123-456789abcdef")

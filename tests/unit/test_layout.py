@@ -14,16 +14,15 @@ from autoinstall.errors import Refused
 from autoinstall.grammar_disks import volumes
 from autoinstall.layout import (
     ALIGNMENT_BYTES,
-    EXTENT_BYTES,
     PARTITIONS,
     Layout,
-    Space,
     holes,
     id_mark,
     place,
     smallest_disk_bytes,
 )
 from autoinstall.sizes import GIB, MIB
+from autoinstall.space import EXTENT_BYTES, Space
 
 ID = UUID("01234567-89ab-cdef-0123-456789abcdef")
 SPACES = st.builds(

@@ -159,9 +159,11 @@ def test_who_else_reads_a_word_is_noted_once() -> None:
     assert len(notes(parse("console=tty0 console=ttyS0 quiet autoinstall.ip=dhcp foo=bar"))) == 2
 
 
-ADDRESS = "ip=192.0.2.7::192.0.2.1:24 "
-NEEDS = {"netmask": ADDRESS, "gateway": ADDRESS, "autoinstall.tries": "upgrade ", "autoinstall.force": "upgrade "}
-"""What a word belongs to."""
+AN_ADDRESS = "ip=192.0.2.7::192.0.2.1:24 "
+NEEDS = {"netmask": AN_ADDRESS, "gateway": AN_ADDRESS,
+         "autoinstall.app_disks": "storage_init storage_vol=rest,Data2 ",
+         "autoinstall.tries": "upgrade ", "autoinstall.force": "upgrade "}  # fmt: skip
+"""Words that make sense beside others only."""
 
 
 @pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)

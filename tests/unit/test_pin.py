@@ -45,7 +45,7 @@ DIGEST = digest(planned())
 
 def test_of_each_field_of_a_plan_it_was_decided_whether_the_digest_covers_it() -> None:
     lasting_part, aside = (
-        {"target", "nic"},
+        {"target", "members", "nic"},
         {"firmware", "after", "installed", "on_failure", "dry_run", "lost", "warnings"},
     )
     assert {field.name for field in fields(Plan)} == {*BECOMES} | lasting_part | aside

@@ -11,12 +11,14 @@ import pytest
 
 from autoinstall import block, gpt
 from autoinstall.errors import ToolFailed
-from autoinstall.facts import UNREADABLE, Disk, NodeMark, Signature, VolumeGroup
+from autoinstall.facts import UNREADABLE, Disk, MemberMark, NodeMark, Signature, VolumeGroup
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import USUAL, Completed, Host, Run
-from autoinstall.layout import Layout, Space, place
-from autoinstall.probe import bus_of, multipath_of, node_table, with_groups, with_users
+from autoinstall.layout import DiskTable, place
+from autoinstall.marks import marked, our_table
+from autoinstall.probe import bus_of, multipath_of, with_groups, with_users
 from autoinstall.sizes import GIB
+from autoinstall.space import Extra, Space
 from tests.unit.machines import VDA
 
 LAYOUT = place(UUID(int=9), Space(16 * GIB, 512, 2 * GIB))
@@ -42,8 +44,15 @@ def test_a_bus_is_what_the_disk_is_plugged_into(told: str, above: list[str], bus
     assert bus_of(told, above) is bus
 
 
-def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: Layout) -> NodeMark | None:
+def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: DiskTable) -> NodeMark | MemberMark | None:
     """What is recognised of a disk with these halves of a table."""
+    _put(monkeypatch, primary, backup)
+    found = our_table(SIZED)
+    return found[0] if found else None
+
+
+def _put(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: DiskTable) -> None:
+    """A disk with these halves of a table."""
     table = gpt.render(backup)
     halves = {0: gpt.protective_mbr(LAYOUT, b""), 512: primary, table.backup_start: table.backup}
 
@@ -52,8 +61,15 @@ def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: Layout) -> No
         return halves[start][offset - start :][:size].ljust(size, b"\0")
 
     monkeypatch.setattr(block, "read_direct", read)
-    found = node_table(SIZED)
-    return found[0] if found else None
+
+
+def test_a_disk_beside_the_boot_disk_is_known_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = (Extra("/dev/vda", SIZED.size_bytes, 512),)
+    (member,) = place(UUID(int=9), Space(16 * GIB, 512, 2 * GIB, host=extra)).members
+    _put(monkeypatch, gpt.render(member).primary, member)
+    assert marked(SIZED) == replace(SIZED, member=MemberMark(UUID(int=9), "HostVG", finished=True))
+    _put(monkeypatch, gpt.render(LAYOUT).primary, LAYOUT)
+    assert marked(SIZED) == replace(SIZED, node=NodeMark(UUID(int=9), finished=True))
 
 
 def test_a_node_is_known_by_its_backup_table_where_the_first_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:

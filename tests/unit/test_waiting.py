@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID
 
@@ -55,7 +56,7 @@ def test_what_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_disk_of_a_reinstall_is_known_by_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
     marks = iter([None, None, NodeMark(UUID(int=1), finished=True)])
-    monkeypatch.setattr(probe, "_node_mark", lambda disk: next(marks))
+    monkeypatch.setattr(probe, "marked", lambda disk: replace(disk, node=next(marks)))
     clock, said = wait(monkeypatch, "reinstall")
     assert (clock.now_s, said) == (TICK_S, ["waiting for a disk with a node, 60 s at most"])
 
@@ -65,6 +66,12 @@ def test_what_is_missing_is_waited_for_as_long_as_the_line_says(monkeypatch: pyt
     clock, said = wait(monkeypatch, line)
     assert said == ["waiting for the disk serial:NOSUCH, 20 s at most", "waiting for the NIC eth9, 40 s at most"]
     assert 60 <= clock.now_s < 60 + 2 * TICK_S
+
+
+def test_every_disk_of_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "storage_init=virtio,serial:B autoinstall.app_disks=serial:C,nvme:ALL storage_vol=rest,Data2"
+    _, said = wait(monkeypatch, f"{line} autoinstall.disk_timeout=5")
+    assert said == [f"waiting for the disk {name}, 5 s at most" for name in ("serial:B", "serial:C", "nvme:ALL")]
 
 
 def test_the_watchdog_hears_of_a_day_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:

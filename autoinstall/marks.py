@@ -1,0 +1,46 @@
+"""What is ours on a disk, told by its partition table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autoinstall import block, gpt
+from autoinstall.errors import DeviceLost
+from autoinstall.facts import Disk, MemberMark, NodeMark
+
+
+def our_table(disk: Disk) -> tuple[NodeMark | MemberMark, Sequence[gpt.Entry]] | None:
+    """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
+
+    A whole primary table has the only word: a backup of ours may be what is left of a node under another system.
+    """
+    size, sector = disk.size_bytes, disk.sector_bytes
+    if size < 64 * sector or sector < 512:
+        return None
+    sector_0 = block.read_direct(disk.path, 0, sector)
+    for lba in (1, size // sector - 1):
+        header = gpt.parse_header(block.read_direct(disk.path, lba * sector, sector))
+        if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
+            continue
+        data = block.read_direct(disk.path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
+        entries = gpt.parse_entries(header, data)
+        if entries is not None:
+            node = gpt.recognise(header, entries, sector_0)
+            mark = replace(node, from_backup=lba != 1) if node else gpt.recognise_member(header, entries, sector_0)
+            return (mark, entries) if mark else None
+    return None
+
+
+def marked(disk: Disk) -> Disk:
+    """The disk with what is ours on it; as it is where it cannot be read."""
+    try:
+        table = our_table(disk)
+    except DeviceLost:
+        return disk
+    mark = table[0] if table else None
+    return replace(
+        disk,
+        node=mark if isinstance(mark, NodeMark) else None,
+        member=mark if isinstance(mark, MemberMark) else None,
+    )
