@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoinstall.facts import Disk
-from autoinstall.pin import digest
+from autoinstall.pin import digest, removal_digest
 from autoinstall.plan import Decision, Plan
 from autoinstall.select import describe
 from autoinstall.sizes import for_people
@@ -25,7 +25,8 @@ def to_text(plan: Plan) -> str:
 
 def removal_text(removal: Removal) -> str:
     """What is lost, and that nothing is left."""
-    return "\n".join([*_before(removal.target), "after  nothing: the disk is blank"])
+    rest = ["after  nothing: the disk is blank", f"plan   {removal_digest(removal)}"]
+    return "\n".join([*_before(removal.target), *rest])
 
 
 def draw(parts: Sequence[tuple[str, int]]) -> list[str]:

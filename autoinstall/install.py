@@ -16,12 +16,12 @@ from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
-from autoinstall.pin import digest, refuse_another
+from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
-from autoinstall.request import Action, on_failure_from, redacted, request_from
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
 from autoinstall.steps import install_steps, removal_steps
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
@@ -78,7 +78,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     facts = probe(host, image)
     if request.action is Action.UNINSTALL:
         _warn(sinks, host, request.warnings)
-        return _uninstall(make_removal(request, facts), host, sinks)
+        return _uninstall(request, make_removal(request, facts), host, sinks)
     plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
@@ -91,10 +91,12 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     return _execute(plan, host, sinks)
 
 
-def _uninstall(removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
+def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, removal_text(removal))
+    refuse_unpinned(request, removal_digest(removal))
     if removal.dry_run:
-        return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
+        detail = {"removal": removal_json(removal), "plan_digest": removal_digest(removal)}
+        return Result(Ending.PLANNED, EXIT_OK, detail=detail)
     table = node_table(removal.target)
     if table is None:
         raise Refused(f"the node on {removal.target.path} is gone", hint="look at the disk and its cable")
