@@ -113,15 +113,16 @@ def means(value: str, disk: Disk) -> bool:
     """Whether a DISK means this one; by a rule none is meant that is removable, or holds what is not ours."""
     kind, _, name = value.partition(":")
     names = [disk.path, *disk.links]
-    by_rule = not disk.removable and (not disk.signatures or disk.node is not None)
+    unclaimed = not disk.signatures or disk.node is not None
+    by_rule = not disk.removable and unclaimed
     if value.startswith("/dev/"):
         return any(fnmatchcase(one, value) for one in names) and (by_rule or not re.search(r"[*?[]", value))
     if kind == "match":
         clauses = re.split("[+&]", name)
         return all(holds(clause, disk) for clause in clauses) and (by_rule or "removable" in name)
     if kind in BUSES:
-        on_it = disk.bus is not None and disk.bus.value == kind
-        return on_it and (disk.serial == name if name else by_rule)
+        on_it = kind in buses(disk)
+        return on_it and (disk.serial == name if name else by_rule or (kind == "usb" and unclaimed))
     told = {"serial": [disk.serial], "wwn": [disk.wwn], "id": [one.removeprefix("/dev/disk/by-id/") for one in names],
             "path": [one.removeprefix("/dev/disk/by-path/") for one in names]}  # fmt: skip
     return name in told[kind] if value else by_rule
@@ -139,9 +140,16 @@ def holds(clause: str, disk: Disk) -> bool:
     yes = ["no", "0", "false", "off"], ["yes", "1", "true", "on"]
     there = {
         "rotational": yes[disk.rotational], "removable": yes[disk.removable], "path": [disk.path, *disk.links],
-        "bus": [disk.bus.value if disk.bus else ""], "sector_size": [str(disk.sector_bytes)],
+        "bus": buses(disk), "sector_size": [str(disk.sector_bytes)],
     }.get(key) or [getattr(disk, key)]  # fmt: skip
     return any(fnmatchcase(one, wanted) for one in there) is (operator == "=")
+
+
+def buses(disk: Disk) -> list[str]:
+    """What its bus may be called."""
+    if disk.bus is None:
+        return [""]
+    return [disk.bus.value, *(["sas"] if disk.bus.value == "scsi" and "-sas-" in " ".join(disk.links) else [])]
 
 
 def in_bytes(text: str, without: int) -> int:
