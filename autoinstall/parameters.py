@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from autoinstall import grammar, grammar_disks, grammar_network
+from autoinstall import grammar, grammar_disks, grammar_network, grammar_services
 
 
 class Twice(Enum):
@@ -119,6 +119,72 @@ PARAMETERS = (
     Parameter("ssh_pwauth", "flag",
               "whether sshd takes passwords",
               grammar.flag, "ssh_pwauth=no", "ssh_pwauth=maybe", default="no"),
+    Parameter("rootpw", "crypt(3) hash: yescrypt, sha512, sha256, bcrypt",
+              "root's password, and where there is no adminpw, admin's; without it root is locked",
+              grammar.password_hash, "rootpw=$6$salt$" + "h" * 86, "rootpw=secret",
+              secret=True, twice=Twice.SAME_ONLY),
+    Parameter("management_server", "HOST",
+              "the server that manages the node, for the programs that talk to it; stored in"
+              " /etc/autoinstall/management.json, like the four that follow",
+              grammar_services.host, "management_server=engine.example", "management_server=https://engine.example"),
+    Parameter("management_port", "PORT",
+              "its port",
+              grammar_services.port, "management_port=443", "management_port=https"),
+    Parameter("management_server_fingerprint", "SHA-1 or SHA-256 in hexadecimal digits, with colons or without",
+              "the fingerprint of its certificate",
+              grammar_services.fingerprint, "management_server_fingerprint=" + ":".join(["5A"] * 20),
+              "management_server_fingerprint=5A:5A"),
+    Parameter("standalone", "flag",
+              "the node talks to no management server",
+              grammar.flag, "standalone", "standalone=never", aliases=("ovirt_standalone",)),
+    Parameter("runtime_mode", "none | ovirt | managed",
+              "how the node is managed",
+              grammar_services.one_of("none", "ovirt", "managed"), "runtime_mode=managed", "runtime_mode=auto"),
+    Parameter("syslog", "HOST[:PORT], IPv6 in brackets",
+              "where the log goes; image feature syslog",
+              grammar_services.syslog, "syslog=log.example:1514", "syslog=log.example:syslog"),
+    Parameter("autoinstall.syslog_protocol", "udp | tcp | relp",
+              "how it goes there; image feature syslog",
+              grammar_services.one_of("udp", "tcp", "relp"), "autoinstall.syslog_protocol=tcp",
+              "autoinstall.syslog_protocol=tls", default="udp"),
+    Parameter("netconsole", "HOST[:PORT], IPv6 in brackets",
+              "where the kernel's messages go; image feature netconsole",
+              grammar_services.netconsole, "netconsole=192.0.2.9", "netconsole=192.0.2.9:0"),
+    Parameter("collectd", "HOST[:PORT], IPv6 in brackets",
+              "where collectd sends what it measures; image feature collectd",
+              grammar_services.collectd, "collectd=[2001:db8::9]:25826", "collectd=2001:db8::9"),
+    Parameter("logrotate_max_size", "KIB",
+              "how large a log becomes; image feature logrotate",
+              grammar_services.kibibytes, "logrotate_max_size=1024", "logrotate_max_size=1M"),
+    Parameter("logrotate_interval", "daily | weekly | monthly",
+              "how often logs are rotated, whatever their size; image feature logrotate",
+              grammar_services.one_of("daily", "weekly", "monthly"), "logrotate_interval=weekly",
+              "logrotate_interval=yearly"),
+    Parameter("kdump_ssh", "USER@HOST[:/PATH]",
+              "where a crash dump goes; needs kdump_ssh_key and crashkernel; image feature kdump",
+              grammar_services.ssh_target, "kdump_ssh=dump@dump.example:/srv/crash", "kdump_ssh=dump.example"),
+    Parameter("kdump_ssh_key", "https URL",
+              "the private key for that; image feature kdump",
+              grammar_services.secret_url, "kdump_ssh_key=https://dump.example/key", "kdump_ssh_key=ftp://a/key",
+              secret=True),
+    Parameter("disable_kdump", "flag",
+              "no crash dumps, as on an image without the feature kdump",
+              grammar.flag, "disable_kdump", "disable_kdump=never", default="no"),
+    Parameter("keyboard", "NAME",
+              "the keymap of the console; image feature keymaps",
+              grammar_services.plain_name, "keyboard=de-latin1", "keyboard=../de"),
+    Parameter("tuned", "PROFILE",
+              "the profile of tuned; image feature tuned",
+              grammar_services.plain_name, "tuned=virtual-host", "tuned="),
+    Parameter("nfsv4_domain", "DOMAIN",
+              "the domain of users and groups on NFSv4; image feature nfs",
+              grammar_network.host_name, "nfsv4_domain=example.org", "nfsv4_domain=a_b"),
+    Parameter("snmp_password", "8 characters or more",
+              "the pass phrase of SNMPv3; image feature snmp",
+              grammar_services.passphrase, "snmp_password=correct-horse", "snmp_password=horse", secret=True),
+    Parameter("ovirt_early", "NAME[,NAME…]",
+              "hooks that run early in each boot; image feature early-hooks",
+              grammar_services.plain_names, "ovirt_early=one,two", "ovirt_early=one,../two"),
     Parameter("console", "as the kernel reads it",
               "the node's consoles too, in this order",
               grammar.console, "console=ttyS0,115200n8", "console=", twice=Twice.ALL_COUNT),
@@ -167,14 +233,11 @@ PARAMETERS = (
 NOT_YET = frozenset(
     """
     upgrade local_boot stateless install node.break node.log_level
-    swap_encrypt ipv6 vlan bond bond_setup network_layout management_server
-    management_port management_server_fingerprint standalone runtime_mode rootpw snmp_password syslog
-    netconsole collectd logrotate_max_size logrotate_interval kdump_ssh kdump_ssh_key
-    disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger ovirt_upgrade
-    ovirt_local_boot ovirt_standalone ovirt_stateless ovirt_swap_encrypt
+    swap_encrypt ipv6 vlan bond bond_setup network_layout local_boot_trigger ovirt_upgrade
+    ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
     autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
-    autoinstall.app_disks autoinstall.syslog_protocol autoinstall.force
+    autoinstall.app_disks autoinstall.force
     """.split()
 )
 """Words of the contract that this version cannot honour. They are refused: a machine that was asked for

@@ -17,6 +17,7 @@ from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import MEM_OVERCOMMIT, Layout, Space, id_mark, place
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, select_disk, select_nic, selector_for
+from autoinstall.services import refuse_missing_features
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
 from autoinstall.stacks import has_stack, refuse_stacks
@@ -90,6 +91,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise ValueError("only an install has a plan")
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
+    refuse_missing_features(request.services, facts.image.manifest.features)
     target = select_disk(request.disk, facts.disks)
     nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
     if not target.examined:

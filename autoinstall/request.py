@@ -24,8 +24,10 @@ from autoinstall.parameters import (
     is_kept,
     row_of,
 )
+from autoinstall.services import Services, contradictions, services_from
 
 DHCP = Address(AddressBy.DHCP)
+NO_SERVICES = Services()
 
 
 class Action(Enum):
@@ -60,8 +62,10 @@ class Request:
     name_servers: tuple[str, ...] = ()
     time_servers: tuple[str, ...] | None = None
     admin_password_hash: str | None = None
+    root_password_hash: str | None = None
     ssh_keys: tuple[str, ...] = ()
     ssh_passwords: bool = False
+    services: Services = NO_SERVICES
     after: grammar.After = grammar.After.REBOOT
     reboot_delay_s: int = 0
     installed: grammar.Installed = grammar.Installed.BOOT
@@ -82,6 +86,7 @@ def request_from(words: Sequence[Word]) -> Request:
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
+    reader.problems += contradictions(reader.values, tuple(kept))
     if uninstall:
         reader.problems += _against_uninstall(reinstall, after)
     if reader.problems:
@@ -103,9 +108,11 @@ def request_from(words: Sequence[Word]) -> Request:
         host_name=get("hostname") or address.host_name or None,
         name_servers=(*get("dns", ()), *address.dns),
         time_servers=get("ntp"),
-        admin_password_hash=get("adminpw"),
+        admin_password_hash=_admin_password(reader),
+        root_password_hash=get("rootpw"),
         ssh_keys=tuple(get("autoinstall.ssh_key", ())),
         ssh_passwords=get("ssh_pwauth", False),
+        services=services_from(reader.values),
         after=after,
         reboot_delay_s=get("reboot_delay", 0),
         installed=get("autoinstall.installed", grammar.Installed.BOOT),
@@ -147,6 +154,15 @@ def _after(reader: _Reader) -> grammar.After:
     if "reboot_delay" in reader.values and after is not grammar.After.REBOOT:
         reader.problems.append(f"reboot_delay: there is no reboot to delay with autoinstall.after={after.value}")
     return after
+
+
+def _admin_password(reader: _Reader) -> str | None:
+    """The hash of admin's password; root's, with a warning, where there is that one only."""
+    own, roots = reader.values.get("adminpw"), reader.values.get("rootpw")
+    if roots and not own:
+        reader.warnings.append("rootpw: is admin's password too, for there is no adminpw")
+    hashed: str | None = own or roots
+    return hashed
 
 
 def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:

@@ -10,6 +10,7 @@ from autoinstall.facts import Nic
 from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import Layout
 from autoinstall.request import Request
+from autoinstall.services import SECRETS, service_files
 
 ROOT = (0, 0)
 SHADOW_GROUP = (0, 42)
@@ -46,12 +47,13 @@ def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
         NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
         NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
         *_network(request, setting.nic),
+        *_services(request),
     ]
     if request.host_name:
         files.append(NodeFile("/etc/hostname", f"{request.host_name}\n"))
         files.append(NodeFile("/etc/hosts", _hosts(request.host_name)))
     if request.admin_password_hash:
-        text = _shadow(setting.shadow, request.admin_password_hash)
+        text = _shadow(setting.shadow, request)
         files.append(NodeFile("/etc/shadow", text, mode=0o640, owner=SHADOW_GROUP, secret=True))
     if request.ssh_keys:
         text = "".join(f"{key}\n" for key in request.ssh_keys)
@@ -137,7 +139,20 @@ def _hosts(host_name: str) -> str:
     return f"127.0.0.1 localhost\n127.0.1.1 {names}\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
-def _shadow(lines: Mapping[str, str], admin_hash: str) -> str:
-    """The image's shadow file with admin's hash; its age of 0 (shadow(5)) asks for a change at first use."""
-    admin = f"admin:{admin_hash}:0:0:99999:7:::"
-    return "".join(f"{admin if user == 'admin' else line}\n" for user, line in lines.items())
+def _shadow(lines: Mapping[str, str], request: Request) -> str:
+    """The image's shadow file with the hashes that are given.
+
+    The age of admin's is 0 (shadow(5)), which asks for a change at first use; root's is what it is.
+    """
+    given = {"admin": f"admin:{request.admin_password_hash}:0:0:99999:7:::"}
+    if request.root_password_hash:
+        given["root"] = f"root:{request.root_password_hash}::0:99999:7:::"
+    return "".join(f"{given.get(user, line)}\n" for user, line in lines.items())
+
+
+def _services(request: Request) -> list[NodeFile]:
+    """What the line says to programs that read it themselves."""
+    return [
+        NodeFile(path, text, mode=0o600, secret=True) if path == SECRETS else NodeFile(path, text)
+        for path, text in service_files(request.services).items()
+    ]
