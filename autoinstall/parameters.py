@@ -83,7 +83,7 @@ PARAMETERS = (
     Parameter("autoinstall.disk_timeout", "SECONDS",
               "how long a named disk is waited for",
               grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
-    Parameter("BOOTIF", "link | NIC | 01-MAC | MAC",
+    Parameter("BOOTIF", "link | NIC | 01-MAC | MAC | the bond's name",
               "the management NIC; `link` is the first one with a carrier",
               grammar_network.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
     Parameter("autoinstall.carrier_timeout", "SECONDS",
@@ -92,6 +92,21 @@ PARAMETERS = (
     Parameter("ip", "dhcp | off | auto6 | dhcp6 | CLIENT:SERVER:GATEWAY:NETMASK[:HOSTNAME:NIC:…], IPv6 in brackets",
               "how the management NIC gets its address",
               grammar_network.address, "ip=192.0.2.7::192.0.2.1:255.255.255.0", "ip=yes", default="dhcp"),
+    Parameter("ipv6", "dhcp | auto | off",
+              "IPv6 beside what ip= says",
+              grammar_network.ipv6, "ipv6=auto", "ipv6=yes", default="none is asked for"),
+    Parameter("vlan", "ID | ID:NIC | NAME:NIC",
+              "the VLAN that carries the node's address, on the management NIC or bond; as autoinstall.vlan= it is"
+              " not read by dracut too",
+              grammar_network.vlan, "vlan=100", "vlan=4095"),
+    Parameter("bond", "NAME[:NIC,NIC…[:OPTION=VALUE,…]]",
+              "the bond that carries the node's address, of these NICs or of all wired ones; BOOTIF may name it;"
+              " as autoinstall.bond= it is not read by dracut too",
+              grammar_network.bond, "bond=bond0:eth0,eth1:mode=802.3ad,miimon=100", "bond=bond0:eth0:mode=best",
+              default="mode=active-backup,miimon=100", aliases=("bond_setup",)),
+    Parameter("network_layout", "direct | bridged",
+              "bridged: the node's address is on a bridge, br and the name of the NIC or bond",
+              grammar_network.layout, "network_layout=bridged", "network_layout=routed", default="direct"),
     Parameter("netmask", "dotted, or a number of bits",
               "for an ip= that has none",
               grammar_network.netmask, "netmask=255.255.255.0", "netmask=255.0.255.0"),
@@ -233,7 +248,7 @@ PARAMETERS = (
 NOT_YET = frozenset(
     """
     upgrade local_boot stateless install node.break node.log_level
-    swap_encrypt ipv6 vlan bond bond_setup network_layout local_boot_trigger ovirt_upgrade
+    swap_encrypt local_boot_trigger ovirt_upgrade
     ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
     autoinstall.words autoinstall.report
     autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level

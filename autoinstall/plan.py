@@ -15,8 +15,9 @@ from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
 from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import MEM_OVERCOMMIT, Layout, Space, id_mark, place
+from autoinstall.network import nics_for
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, select_disk, select_nic, selector_for
+from autoinstall.select import describe, select_disk, selector_for
 from autoinstall.services import refuse_missing_features
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
@@ -93,7 +94,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
     refuse_missing_features(request.services, facts.image.manifest.features)
     target = select_disk(request.disk, facts.disks)
-    nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
+    nics = nics_for(request, facts)
     if not target.examined:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     decision = _decide(request, target)
@@ -114,9 +115,9 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         layout=layout,
         firmware=facts.firmware,
         image=facts.image,
-        slots=_slots(request, facts.image, (layout, nic)),
-        files=node_files(request, Setting(layout, facts.shadow, nic)),
-        nic=nic,
+        slots=_slots(request, facts.image, (layout, nics.management)),
+        files=node_files(request, Setting(layout, facts.shadow, nics)),
+        nic=nics.management,
         id_text=request.id_text,
         after=request.after,
         installed=request.installed,
@@ -246,7 +247,8 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
 
 def _refuse_shared_address(request: Request, facts: Facts) -> None:
     wired = [nic.name for nic in facts.nics if nic.wired]
-    if request.address.by is AddressBy.STATIC and not request.boot_interface and len(wired) > 1:
+    shared = not request.boot_interface and not request.bond and len(wired) > 1
+    if request.address.by is AddressBy.STATIC and shared:
         raise Refused(
             f"ip={request.address.client} is for one NIC, and this machine has {', '.join(wired)}",
             hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",

@@ -12,7 +12,7 @@ from autoinstall import grammar
 from autoinstall.cmdline import Word
 from autoinstall.errors import BadWords
 from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
-from autoinstall.grammar_network import Address, AddressBy, NicBy, NicSelector
+from autoinstall.grammar_network import Address, AddressBy, Bond, Ipv6, NicBy, NicSelector, Vlan
 from autoinstall.parameters import (
     NOT_YET,
     PARAMETERS,
@@ -58,6 +58,10 @@ class Request:
     boot_interface: NicSelector | None = None
     carrier_timeout_s: int = 60
     address: Address = DHCP
+    ipv6: Ipv6 | None = None
+    vlan: Vlan | None = None
+    bond: Bond | None = None
+    bridged: bool = False
     host_name: str | None = None
     name_servers: tuple[str, ...] = ()
     time_servers: tuple[str, ...] | None = None
@@ -86,6 +90,7 @@ def request_from(words: Sequence[Word]) -> Request:
     address = _address(reader)
     after = _after(reader)
     kept = [*(str(word) for word in words if is_kept(word.name)), *_more_kernel_words(reader)]
+    reader.problems += _against_ip(reader, address)
     reader.problems += contradictions(reader.values, tuple(kept))
     if uninstall:
         reader.problems += _against_uninstall(reinstall, after)
@@ -102,12 +107,7 @@ def request_from(words: Sequence[Word]) -> Request:
         mem_overcommit=get("mem_overcommit"),
         wipe_fakeraid=get("wipe_fakeraid", False),
         disk_timeout_s=get("autoinstall.disk_timeout", 60),
-        boot_interface=get("BOOTIF") or (NicSelector(NicBy.NAME, address.nic) if address.nic else None),
-        carrier_timeout_s=get("autoinstall.carrier_timeout", 60),
-        address=address,
-        host_name=get("hostname") or address.host_name or None,
-        name_servers=(*get("dns", ()), *address.dns),
-        time_servers=get("ntp"),
+        **_network(reader, address),
         admin_password_hash=_admin_password(reader),
         root_password_hash=get("rootpw"),
         ssh_keys=tuple(get("autoinstall.ssh_key", ())),
@@ -188,6 +188,34 @@ def _more_kernel_words(reader: _Reader) -> Sequence[str]:
     return words
 
 
+def _network(reader: _Reader, address: Address) -> dict[str, Any]:
+    """The fields of a request that are about the network."""
+    get = reader.values.get
+    return {
+        "boot_interface": _boot_interface(reader, address),
+        "carrier_timeout_s": get("autoinstall.carrier_timeout", 60),
+        "address": address,
+        "ipv6": get("ipv6"),
+        "vlan": get("vlan"),
+        "bond": get("bond"),
+        "bridged": get("network_layout", False),
+        "host_name": get("hostname") or address.host_name or None,
+        "name_servers": (*get("dns", ()), *address.dns),
+        "time_servers": get("ntp"),
+    }
+
+
+def _boot_interface(reader: _Reader, address: Address) -> NicSelector | None:
+    """The NIC that BOOTIF, or else another word, names; the name of the bond means the first of its NICs."""
+    bond, vlan = reader.values.get("bond"), reader.values.get("vlan")
+    named = reader.values.get("BOOTIF")
+    name = address.nic or (vlan.nic if vlan else "")
+    selector: NicSelector | None = named or (NicSelector(NicBy.NAME, name) if name else None)
+    if bond and selector == NicSelector(NicBy.NAME, bond.name):
+        return NicSelector(NicBy.NAME, bond.nics[0]) if bond.nics else None
+    return selector
+
+
 def _address(reader: _Reader) -> Address:
     """The value of ip, completed by netmask and gateway; what does not fit together becomes a problem."""
     address: Address = reader.values.get("ip", DHCP)
@@ -207,6 +235,19 @@ def _address(reader: _Reader) -> Address:
     elif address.gateway and address.gateway.version != address.client.version:
         reader.problems.append(f"gateway: {address.gateway} and {address.client} are of different families")
     return address
+
+
+def _against_ip(reader: _Reader, address: Address) -> list[str]:
+    """What else is said of the network, and does not fit what ip= says."""
+    ipv6 = reader.values.get("ipv6")
+    asks_ipv6 = address.by in (AddressBy.AUTO6, AddressBy.DHCP6) or bool(
+        address.client and address.client.version == 6
+    )
+    found = ["ipv6: is off, and ip= asks for an IPv6 address"] if ipv6 is Ipv6.OFF and asks_ipv6 else []
+    if address.by is AddressBy.OFF and ipv6 in (None, Ipv6.OFF):
+        carriers = [name for name in ("bond", "vlan", "network_layout") if reader.values.get(name)]
+        found += [f"{name}: carries the node's address, and with ip=off there is none" for name in carriers]
+    return found
 
 
 class _Reader:

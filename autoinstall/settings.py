@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from autoinstall.facts import Nic
-from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import Layout
+from autoinstall.network import Nics, network_files
 from autoinstall.request import Request
 from autoinstall.services import SECRETS, service_files
 
@@ -16,7 +16,6 @@ ROOT = (0, 0)
 SHADOW_GROUP = (0, 42)
 ADMIN = (1000, 1000)
 """Owners (uid, gid), fixed in every recipe: Debian's own numbers for root and shadow, ours for admin."""
-MANAGEMENT_NETWORK = "/etc/systemd/network/10-management.network"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Setting:
 
     layout: Layout
     shadow: Mapping[str, str]
-    nic: Nic | None
+    nics: Nics
 
 
 def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
@@ -46,7 +45,7 @@ def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
         NodeFile("/etc/fstab", _fstab(setting.layout)),
         NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
         NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
-        *_network(request, setting.nic),
+        *_network(request, setting.nics),
         *_services(request),
     ]
     if request.host_name:
@@ -101,36 +100,13 @@ def _sudoers(request: Request) -> str:
     return f"admin ALL=(ALL:ALL) {tag}ALL\n"
 
 
-ADDRESS_LINES = {
-    AddressBy.DHCP: ["DHCP=ipv4"],
-    AddressBy.DHCP6: ["DHCP=ipv6"],
-    AddressBy.AUTO6: ["DHCP=no", "IPv6AcceptRA=yes"],
-    AddressBy.STATIC: ["DHCP=no"],
-}
-
-
-def _network(request: Request, nic: Nic | None) -> list[NodeFile]:
-    """DHCP is asked by the MAC, in the live system and on the node alike: both get the same lease."""
-    files = []
+def _network(request: Request, nics: Nics) -> list[NodeFile]:
+    files = [NodeFile(path, text) for path, text in network_files(request, nics).items()]
     if request.time_servers is not None:
         text = f"[Time]\nNTP={' '.join(request.time_servers)}\n"
         text += "" if request.time_servers else "FallbackNTP=\n"
         files.append(NodeFile("/etc/systemd/timesyncd.conf.d/10-autoinstall.conf", text))
-    if request.address.by is not AddressBy.OFF:
-        files.append(NodeFile(MANAGEMENT_NETWORK, network_file(request, nic)))
     return files
-
-
-def network_file(request: Request, nic: Nic | None) -> str:
-    """The management NIC for systemd.network(5)."""
-    address = request.address
-    lines = ["[Match]", *([f"MACAddress={nic.mac}"] if nic else ["Type=ether", "Kind=!*"])]
-    lines += ["", "[Network]", *ADDRESS_LINES[address.by]]
-    if address.by is AddressBy.STATIC:
-        lines.append(f"Address={address.client}/{address.prefix_bits}")
-        lines += [f"Gateway={address.gateway}"] if address.gateway else []
-    lines += [f"DNS={server}" for server in request.name_servers]
-    return "\n".join([*lines, "", "[DHCPv4]", "ClientIdentifier=mac", "UseHostname=yes", ""])
 
 
 def _hosts(host_name: str) -> str:

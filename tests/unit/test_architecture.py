@@ -25,6 +25,7 @@ PURE = [
     "image/recipe",
     "layout",
     "loaders",
+    "network",
     "parameters",
     "pin",
     "plan",

@@ -92,7 +92,8 @@ def test_6_a_value_is_data_in_every_word(value: str) -> None:
     assert _plan(f"storage_init autoinstall.id={value}", VDA).id_text == value
     assert value in _refusal(AutoinstallError, f"storage_init=serial:{value}", VDA)
     assert repr(value) in _refusal(BadWords, f"storage_init hostname={value}", VDA)
-    assert "bond: this version" in _refusal(BadWords, f"storage_init bond={value}", VDA)
+    assert repr(value) in _refusal(BadWords, f"storage_init bond={value}", VDA)
+    assert repr(value) in _refusal(BadWords, f"storage_init vlan={value}", VDA)
 
 
 def test_7_a_quoted_blank_does_not_split_a_word_and_a_control_character_is_refused() -> None:
