@@ -1,11 +1,10 @@
-"""The grammar of services, management and reports: text -> value, or ValueError. Secrets are never told in errors."""
+"""The grammar of services and management: text -> value, or ValueError. Secrets are never told in errors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from autoinstall.grammar_network import host_name, ip
 
@@ -112,31 +111,6 @@ def passphrase(value: str | None) -> str:
     if not value or not re.fullmatch(r"[!-~]{8,64}", value) or set(value) & set("\"'\\"):
         raise ValueError("must have 8 to 64 characters, and no blanks, quotes and backslashes")
     return value
-
-
-def secret_url(value: str | None) -> str:
-    """An https URL of something secret."""
-    try:
-        return _url(value, "https")
-    except ValueError:
-        raise ValueError("is not an https:// URL") from None
-
-
-def trigger_url(value: str | None) -> str:
-    """An http or https URL; `@HOSTNAME@` in it is the node's name."""
-    _url((value or "").replace("@HOSTNAME@", "node"), "https", "http")
-    return value or ""
-
-
-def _url(value: str | None, *schemes: str) -> str:
-    """The URL, which has a host and one of these schemes."""
-    text = value or ""
-    parts = urlsplit(text)
-    if parts.scheme not in schemes or not parts.hostname or not re.fullmatch(r"[!-~]+", text):
-        raise ValueError(f"{text!r} is not a URL of {' or '.join(schemes)}")
-    if parts.port is not None:
-        port(str(parts.port))
-    return text
 
 
 def _bracketed(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import advice, cmdline
+from autoinstall.cmdline import Word
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
@@ -22,6 +23,7 @@ from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.sources import with_credentials, with_file
 from autoinstall.steps import install_steps, removal_steps
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
@@ -41,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Do what the line asks, tell how it ended, and leave the machine as the line says."""
-    sinks = (Memory(), *everywhere())
+    told = Memory()
+    sinks = (told, *everywhere())
     ready()
     signal.signal(signal.SIGTERM, _stop)
     line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
@@ -49,7 +52,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for sink in sinks:
         sink.result(result)
-    _leave(line, result, host)
+    _leave(unit_for(told.words, result) if told.words else leaving_unit(line, result), host)
     return result.exit_code
 
 
@@ -68,6 +71,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     words = cmdline.parse(line)
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
+    words = _all_words(words, host, sinks)
     request = request_from(words)
     if request.action not in (Action.INSTALL, Action.UNINSTALL):
         _say(sinks, HOW_TO_INSTALL)
@@ -91,6 +95,16 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     return _execute(plan, host, sinks)
 
 
+def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
+    """The words of the line, of the file that it names, and of credentials."""
+    more = with_file(words, host)
+    if len(more) > len(words):
+        _say(sinks, f"with the words of the file: {redacted(more)}")
+    told = _memory(sinks)
+    told.words = with_credentials(more)
+    return told.words
+
+
 def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, removal_text(removal))
     refuse_unpinned(request, removal_digest(removal))
@@ -105,7 +119,7 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    told = _memory(sinks)
     execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
@@ -128,13 +142,16 @@ def _already_installed(plan: Plan, host: Host) -> Result:
 
 def _failed_step(sinks: Sequence[Sink]) -> str:
     """The step that was under way; empty where none had begun."""
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    told = _memory(sinks)
     return told.events[-1].name if told.events and told.events[-1].verdict is Verdict.FAIL else ""
 
 
-def _leave(line: str, result: Result, host: Host) -> None:
-    """Start the unit that ends this boot; `hold` is the machine staying as it is."""
-    unit = leaving_unit(line, result)
+def _memory(sinks: Sequence[Sink]) -> Memory:
+    return next(sink for sink in sinks if isinstance(sink, Memory))
+
+
+def _leave(unit: str | None, host: Host) -> None:
+    """Start the unit that ends this boot; without one the machine stays as it is."""
     if unit is None:
         return
     try:
@@ -146,9 +163,13 @@ def _leave(line: str, result: Result, host: Host) -> None:
 def leaving_unit(line: str, result: Result) -> str | None:
     """The unit for how a run ended; None to stay. A line too broken to read asks for nothing."""
     try:
-        words = cmdline.parse(line)
+        return unit_for(cmdline.parse(line), result)
     except AutoinstallError:
         return None
+
+
+def unit_for(words: Sequence[Word], result: Result) -> str | None:
+    """The unit for how a run with these words ended; None to stay."""
     if result.exit_code:
         wanted = on_failure_from(words)
         if wanted.action is FailureAction.HOLD:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from autoinstall import grammar, grammar_disks, grammar_network, grammar_services
+from autoinstall import grammar, grammar_disks, grammar_network, grammar_services, grammar_sources
 
 
 class Twice(Enum):
@@ -180,7 +180,7 @@ PARAMETERS = (
               grammar_services.ssh_target, "kdump_ssh=dump@dump.example:/srv/crash", "kdump_ssh=dump.example"),
     Parameter("kdump_ssh_key", "https URL",
               "the private key for that; image feature kdump",
-              grammar_services.secret_url, "kdump_ssh_key=https://dump.example/key", "kdump_ssh_key=ftp://a/key",
+              grammar_sources.secret_url, "kdump_ssh_key=https://dump.example/key", "kdump_ssh_key=ftp://a/key",
               secret=True),
     Parameter("disable_kdump", "flag",
               "no crash dumps, as on an image without the feature kdump",
@@ -238,6 +238,10 @@ PARAMETERS = (
               "the end of the line; a word of ours behind it is refused, but for BOOTIF, which boot loaders add, and"
               " rescue",
               grammar.bare, "autoinstall.end", "autoinstall.end=1"),
+    Parameter("autoinstall.words", "https URL | LABEL=NAME:/PATH",
+              "a file of more words, one a line, that stand in the place of this one; secrets too",
+              grammar_sources.words, "autoinstall.words=LABEL=WORDS:/node7.words", "autoinstall.words=http://a/b",
+              twice=Twice.SAME_ONLY),
     Parameter("autoinstall.plan", "sha256:HEX",
               "install only if the plan made here has this digest, which `autoinstall plan` tells",
               grammar.plan_digest, "autoinstall.plan=sha256:" + "5a" * 32, "autoinstall.plan=5a5a",
@@ -250,8 +254,7 @@ NOT_YET = frozenset(
     upgrade local_boot stateless install node.break node.log_level
     swap_encrypt local_boot_trigger ovirt_upgrade
     ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
-    autoinstall.words autoinstall.report
-    autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
+    autoinstall.report autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
     autoinstall.app_disks autoinstall.force
     """.split()
 )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from autoinstall.cmdline import Word
 from autoinstall.report.events import LEVEL, Ending, Event, Kind, Result, Verdict
 
 REPORT_PORT = Path("/dev/virtio-ports/org.autoinstall.report.0")
@@ -164,9 +165,10 @@ class Journal:
 
 
 class Memory:
-    """Keeps what was told, and the install record once it is made, for the final report."""
+    """Keeps what was told and asked, and the install record once it is made, for the final report."""
 
     def __init__(self) -> None:
+        self.words: tuple[Word, ...] = ()
         self.events: list[Event] = []
         self.record: dict[str, Any] = {}
 

@@ -11,7 +11,7 @@ depends() {
 }
 
 installkernel() {
-    hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console
+    hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console qemu_fw_cfg
 }
 
 install() {

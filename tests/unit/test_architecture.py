@@ -21,6 +21,7 @@ PURE = [
     "grammar_disks",
     "grammar_network",
     "grammar_services",
+    "grammar_sources",
     "image/manifest",
     "image/recipe",
     "layout",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoinstall import grammar_services as services
+from autoinstall import grammar_sources as sources
 from autoinstall.errors import BadWords, Refused
 from autoinstall.facts import Facts
 from autoinstall.grammar_services import Endpoint, SshTarget
@@ -54,7 +55,7 @@ def _told(path: str, words: str, facts: Facts = WHOLE) -> Any:
         (services.ssh_target, "dump@[2001:db8::1]:/srv", SshTarget("dump", "2001:db8::1", "/srv")),
         (services.ssh_target, "dump@dump.example", SshTarget("dump", "dump.example", "")),
         (services.plain_names, "one:two;three", ("one", "two", "three")),
-        (services.trigger_url, "http://pxe.example/done/@HOSTNAME@", "http://pxe.example/done/@HOSTNAME@"),
+        (sources.trigger_url, "http://pxe.example/done/@HOSTNAME@", "http://pxe.example/done/@HOSTNAME@"),
     ],
 )
 def test_a_value_is_read(parse: Any, text: str, value: object) -> None:
@@ -77,11 +78,11 @@ def test_a_value_is_read(parse: Any, text: str, value: object) -> None:
         (services.plain_name, ".."),
         (services.plain_names, "one,"),
         (services.passphrase, "sevench"),
-        (services.secret_url, "http://dump.example/key"),
-        (services.trigger_url, "ftp://pxe.example/"),
-        (services.trigger_url, "https:///done"),
-        (services.trigger_url, "https://pxe.example:0/"),
-        (services.trigger_url, "https://[pxe/"),
+        (sources.secret_url, "http://dump.example/key"),
+        (sources.trigger_url, "ftp://pxe.example/"),
+        (sources.trigger_url, "https:///done"),
+        (sources.trigger_url, "https://pxe.example:0/"),
+        (sources.trigger_url, "https://[pxe/"),
     ],
 )
 def test_what_is_no_value_is_refused(parse: Any, text: str) -> None:
