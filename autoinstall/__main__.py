@@ -22,6 +22,7 @@ VERBS = {
     "died": ("tell of a run that could not tell its end; for autoinstall-died.service", "died"),
     "status": ("tell what this node is and how it is", "node.status"),
     "health": ("check this node", "node.health"),
+    "report": ("deliver the result of the install that no server acknowledged; for a unit", "node.report"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
 }
 """Each verb, what it is for, and its room, which has `add_arguments(parser)` and `main(args, host)`.

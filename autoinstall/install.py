@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autoinstall import advice, cmdline
 from autoinstall.cmdline import Word
+from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
@@ -21,10 +22,12 @@ from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_dig
 from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
+from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
-from autoinstall.sources import with_credentials, with_file
+from autoinstall.sources import refuse_unchecked, with_credentials, with_file
 from autoinstall.steps import install_steps, removal_steps
+from autoinstall.telling import telling_from
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
 
@@ -43,13 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Do what the line asks, tell how it ended, and leave the machine as the line says."""
-    told = Memory()
-    sinks = (told, *everywhere())
+    told, servers = Memory(), Servers()
+    sinks: tuple[Sink, ...] = (told, servers, *everywhere())
     ready()
     signal.signal(signal.SIGTERM, _stop)
     line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
     result = install(line, host, sinks)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for text in deliver(result, told, servers, host):
+        _say(sinks, text)
     for sink in sinks:
         sink.result(result)
     _leave(unit_for(told.words, result) if told.words else leaving_unit(line, result), host)
@@ -72,7 +77,12 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
     words = _all_words(words, host, sinks)
+    telling = telling_from(words)
+    for sink in sinks:
+        if isinstance(sink, Servers):
+            sink.begin(telling.urls)
     request = request_from(words)
+    refuse_unchecked([*telling.urls, telling.trigger])
     if request.action not in (Action.INSTALL, Action.UNINSTALL):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
@@ -97,10 +107,11 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
 
 def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
     """The words of the line, of the file that it names, and of credentials."""
+    told = _memory(sinks)
+    told.words = words
     more = with_file(words, host)
     if len(more) > len(words):
         _say(sinks, f"with the words of the file: {redacted(more)}")
-    told = _memory(sinks)
     told.words = with_credentials(more)
     return told.words
 
@@ -120,6 +131,7 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
     told = _memory(sinks)
+    told.node_name = node_name(plan)
     execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)

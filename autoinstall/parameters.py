@@ -222,6 +222,19 @@ PARAMETERS = (
               "what it does when the run was refused or failed; N seconds later",
               grammar.on_failure, "autoinstall.on_failure=reboot:30", "autoinstall.on_failure=panic",
               default="hold"),
+    Parameter("autoinstall.report", "http or https URL",
+              "a server that is sent every event and the result, as JSON; one that does not acknowledge the result in"
+              " time gets it from the node",
+              grammar_sources.url, "autoinstall.report=http://pxe.example/report", "autoinstall.report=pxe.example",
+              twice=Twice.ALL_COUNT),
+    Parameter("autoinstall.report_timeout", "SECONDS",
+              "how long the machine waits for that, and for local_boot_trigger, before it leaves",
+              grammar.seconds, "autoinstall.report_timeout=300", "autoinstall.report_timeout=long", default="60"),
+    Parameter("local_boot_trigger", "http or https URL",
+              "a URL that is called after an installation, before the machine leaves; @HOSTNAME@ in it is the node's"
+              " name",
+              grammar_sources.trigger_url, "local_boot_trigger=http://pxe.example/done/@HOSTNAME@",
+              "local_boot_trigger=done"),
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
@@ -252,9 +265,9 @@ PARAMETERS = (
 NOT_YET = frozenset(
     """
     upgrade local_boot stateless install node.break node.log_level
-    swap_encrypt local_boot_trigger ovirt_upgrade
+    swap_encrypt ovirt_upgrade
     ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
-    autoinstall.report autoinstall.report_timeout autoinstall.tries autoinstall.break autoinstall.log_level
+    autoinstall.tries autoinstall.break autoinstall.log_level
     autoinstall.app_disks autoinstall.force
     """.split()
 )

@@ -47,6 +47,13 @@ def ready() -> None:
     daemon.notify("READY=1")
 
 
+def alive() -> None:
+    """Tell the service manager that the run goes on."""
+    from systemd import daemon
+
+    daemon.notify("WATCHDOG=1")
+
+
 class Consoles:
     """Every console that the kernel writes to, not only /dev/console, which is the last of them."""
 
@@ -165,10 +172,15 @@ class Journal:
 
 
 class Memory:
-    """Keeps what was told and asked, and the install record once it is made, for the final report."""
+    """Keeps what was told and asked, and the install record once it is made, for the final report.
+
+    `config` is the partition of a node that was made, `node_name` how it is called.
+    """
 
     def __init__(self) -> None:
         self.words: tuple[Word, ...] = ()
+        self.node_name = ""
+        self.config = ""
         self.events: list[Event] = []
         self.record: dict[str, Any] = {}
 

@@ -37,6 +37,7 @@ PURE = [
     "sizes",
     "slots",
     "stacks",
+    "telling",
     "uninstall",
 ]
 IMPURE = {"os", "subprocess", "socket", "time", "random", "blivet", "parted", "pyudev"}
