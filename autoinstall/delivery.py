@@ -54,7 +54,7 @@ def node_name(plan: Plan) -> str:
 
 
 def _not_told(failed: Mapping[str, str], telling: Telling) -> list[str]:
-    return [f"report: {url} did not acknowledge within {telling.limit_s} s: {why}" for url, why in failed.items()]
+    return [f"{url} did not acknowledge within {telling.limit_s} s: {why}" for url, why in failed.items()]
 
 
 def _keep(result: Result, failed: Mapping[str, str], told: Memory, host: Host) -> str:
@@ -64,8 +64,8 @@ def _keep(result: Result, failed: Mapping[str, str], told: Memory, host: Host) -
             (root / KEPT).parent.mkdir(parents=True, exist_ok=True)
             write_file(root / KEPT, text.encode(), 0o600)
     except (AutoinstallError, OSError) as error:
-        return f"report: it cannot be kept on the node: {error}"
-    return "report: it is kept on the node, which delivers it"
+        return f"it cannot be kept on the node: {error}"
+    return "it is kept on the node, which delivers it"
 
 
 def _call(telling: Telling, name: str) -> list[str]:

@@ -34,7 +34,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
         return EXIT_OK
     line = host.read_text(KERNEL_COMMAND_LINE)
     for text in tell_servers(line, result):
-        Consoles.of_this_machine().say(text)
+        Consoles.of_this_machine().say(f"report: {text}")
     for sink in everywhere():
         sink.result(result)
     unit = leaving_unit(line, result)

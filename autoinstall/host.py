@@ -52,12 +52,14 @@ def unheard(*_: object) -> None:
 class Host:
     """The machine this runs on.
 
-    `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do.
+    `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do,
+    `trace(line)` each program that is run.
     """
 
     def __init__(self) -> None:
         self.progress: Callable[[int, int], None] = unheard
         self.note: Callable[[str], None] = unheard
+        self.trace: Callable[[str], None] = unheard
         self._held: list[int] = []
 
     def hold(self, descriptor: int) -> None:
@@ -74,6 +76,7 @@ class Host:
         words = [str(word) for word in argv]
         if shutil.which(words[0]) is None:
             raise missing(words[0], doing)
+        self.trace(" ".join(words))
         try:
             with _output(how.log) as (stdout, stderr):
                 done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_BUG, EXIT_OK, AutoinstallError, Broke, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.grammar import After, FailureAction, Installed
+from autoinstall.grammar_sources import Break, LogLevel
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
@@ -23,15 +25,19 @@ from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, node_table, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
-from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
+from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
 from autoinstall.sources import refuse_unchecked, with_credentials, with_file
 from autoinstall.steps import install_steps, removal_steps
-from autoinstall.telling import telling_from
+from autoinstall.telling import Telling, telling_from
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
+
+BREAK = Path("/run/autoinstall/break")
+"""Is there as long as BREAK_UNIT has a shell."""
+BREAK_UNIT = "autoinstall-break.service"
 
 HOW_TO_INSTALL = """\
 This is autoinstall, running from its medium. No disk was touched.
@@ -53,11 +59,13 @@ def main(args: argparse.Namespace, host: Host) -> int:
     line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
     result = install(line, host, sinks)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for text in deliver(result, told, servers, host):
-        _say(sinks, text)
+    _warn(sinks, host, deliver(result, told, servers, host), "report")
     for sink in sinks:
         sink.result(result)
-    _leave(unit_for(told.words, result) if told.words else leaving_unit(line, result), host)
+    unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
+    if unit:
+        _break_at(Break.PRE_REBOOT, host, sinks)
+        _leave(unit, host)
     return result.exit_code
 
 
@@ -78,14 +86,13 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _warn(sinks, host, advice.warnings(line, words))
     words = _all_words(words, host, sinks)
     telling = telling_from(words)
-    for sink in sinks:
-        if isinstance(sink, Servers):
-            sink.begin(telling.urls)
+    _tell_as_asked(telling, host, sinks)
     request = request_from(words)
     refuse_unchecked([*telling.urls, telling.trigger])
     if request.action not in (Action.INSTALL, Action.UNINSTALL):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
+    _break_at(Break.PRE_INSTALLER, host, sinks)
     image = find_image(host, words)
     host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
     wait_for_asked(request, host, lambda text: _say(sinks, text))
@@ -103,6 +110,32 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)
     return _execute(plan, host, sinks)
+
+
+def _tell_as_asked(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
+    for sink in sinks:
+        if isinstance(sink, Servers):
+            sink.begin(telling.urls)
+        elif isinstance(sink, Consoles):
+            sink.level = telling.level
+    if telling.level is LogLevel.DEBUG:
+        host.trace = lambda line: _say(sinks, f"run: {line}")
+
+
+def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
+    """A root shell on the console, where the words ask for it; goes on when that has ended."""
+    if where not in telling_from(_memory(sinks).words).breaks:
+        return
+    _warn(sinks, host, [f"autoinstall.break={where.value}: a root shell; leave it, and the run goes on"], "break")
+    BREAK.parent.mkdir(exist_ok=True)
+    BREAK.touch()
+    host.run("systemctl", "start", "--no-block", BREAK_UNIT, doing="opening a shell", how=Run(timeout_s=60))
+
+    def ended() -> bool:
+        alive()
+        return not BREAK.exists()
+
+    host.wait_for("the end of the shell", ended, math.inf)
 
 
 def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
@@ -126,6 +159,7 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
     if table is None:
         raise Refused(f"the node on {removal.target.path} is gone", hint="look at the disk and its cable")
     execute(removal_steps(removal, table[1]), host, lambda event: _tell(sinks, event))
+    _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
 
 
@@ -133,6 +167,7 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
     told = _memory(sinks)
     told.node_name = node_name(plan)
     execute(install_steps(plan, told), host, lambda event: _tell(sinks, event))
+    _break_at(Break.POST_INSTALLER, host, sinks)
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
     detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}
@@ -162,10 +197,8 @@ def _memory(sinks: Sequence[Sink]) -> Memory:
     return next(sink for sink in sinks if isinstance(sink, Memory))
 
 
-def _leave(unit: str | None, host: Host) -> None:
-    """Start the unit that ends this boot; without one the machine stays as it is."""
-    if unit is None:
-        return
+def _leave(unit: str, host: Host) -> None:
+    """Start the unit that ends this boot."""
     try:
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
     except ToolFailed as error:
@@ -221,9 +254,9 @@ def _say(sinks: Sequence[Sink], text: str) -> None:
         sink.say(text)
 
 
-def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str]) -> None:
+def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str], name: str = "plan") -> None:
     for warning in warnings:
-        _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
+        _tell(sinks, Event(name, Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
 
 
 def _tell(sinks: Sequence[Sink], event: Event) -> None:

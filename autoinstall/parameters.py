@@ -235,6 +235,15 @@ PARAMETERS = (
               " name",
               grammar_sources.trigger_url, "local_boot_trigger=http://pxe.example/done/@HOSTNAME@",
               "local_boot_trigger=done"),
+    Parameter("autoinstall.log_level", "error | warning | info | debug",
+              "how much is said on the consoles; debug: each program that is run too",
+              grammar_sources.log_level, "autoinstall.log_level=warning", "autoinstall.log_level=loud",
+              default="info", aliases=("node.log_level",)),
+    Parameter("autoinstall.break", "pre-installer | post-installer | pre-reboot",
+              "a root shell on the console, without a password, before anything is decided, when all is written, or"
+              " before the machine leaves; the run goes on when it ends",
+              grammar_sources.break_at, "autoinstall.break=pre-reboot", "autoinstall.break=now",
+              aliases=("node.break",), twice=Twice.ALL_COUNT),
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
@@ -264,10 +273,10 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot stateless install node.break node.log_level
+    upgrade local_boot stateless install
     swap_encrypt ovirt_upgrade
     ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
-    autoinstall.tries autoinstall.break autoinstall.log_level
+    autoinstall.tries
     autoinstall.app_disks autoinstall.force
     """.split()
 )

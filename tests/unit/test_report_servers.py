@@ -157,8 +157,8 @@ def test_what_was_not_acknowledged_goes_with_the_node(site: Site, nobody: str, c
         f"storage_init autoinstall.report={nobody} autoinstall.report={site.url} autoinstall.report_timeout=0"
     )
     said = delivery.deliver(INSTALLED, told, Servers(), Host())
-    assert said[0].startswith(f"report: {nobody} did not acknowledge within 0 s: ")
-    assert said[-1] == "report: it is kept on the node, which delivers it"
+    assert said[0].startswith(f"{nobody} did not acknowledge within 0 s: ")
+    assert said[-1] == "it is kept on the node, which delivers it"
     kept = config / "etc/upper/autoinstall/report.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert nobody in json.loads(kept.read_text())["urls"]

@@ -50,7 +50,7 @@ def test_words_come_from_a_file_servers_hear_of_it_and_the_node_keeps_what_one_d
             machine.qmp("blockdev-add", **node)
         machine.qmp("device_add", **medium.device())
         result = install(machine, f"storage_init=serial:TARGET0 autoinstall.words=LABEL=WORDS:/node.words {LINE}")
-        machine.wait_for_line("^autoinstall: report: it is kept on the node", SETTLE_LIMIT_S)
+        machine.wait_for_line("^autoinstall: report: WARN: it is kept on the node", SETTLE_LIMIT_S)
     assert result["result"] == "installed", result
     assert up.told[-1]["plan_digest"] == result["plan_digest"]
     steps = [event["name"] for event in up.told[:-1] if event["event_type"] == "finish"]
