@@ -28,7 +28,9 @@ from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
 from autoinstall.sources import refuse_unchecked, with_credentials, with_file
+from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
+from autoinstall.steps.settings import ApplySettings
 from autoinstall.telling import Telling, telling_from
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
@@ -89,7 +91,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _tell_as_asked(telling, host, sinks)
     request = request_from(words)
     refuse_unchecked([*telling.urls, telling.trigger])
-    if request.action not in (Action.INSTALL, Action.UNINSTALL):
+    if request.action not in (Action.INSTALL, Action.UNINSTALL, Action.STATELESS):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
     _break_at(Break.PRE_INSTALLER, host, sinks)
@@ -97,8 +99,11 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
     wait_for_asked(request, host, lambda text: _say(sinks, text))
     facts = probe(host, image)
-    if request.action is Action.UNINSTALL:
+    if request.action is not Action.INSTALL:
         _warn(sinks, host, request.warnings)
+    if request.action is Action.STATELESS:
+        return _apply(make_application(request, facts), host, sinks)
+    if request.action is Action.UNINSTALL:
         return _uninstall(request, make_removal(request, facts), host, sinks)
     plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
@@ -161,6 +166,15 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
     execute(removal_steps(removal, table[1]), host, lambda event: _tell(sinks, event))
     _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, (f"{removal.target.path} is blank",))
+
+
+def _apply(application: Application, host: Host, sinks: Sequence[Sink]) -> Result:
+    """The settings on this system; nobody leaves it."""
+    detail = {"files": [file.path for file in application.files], "host_name": application.host_name}
+    if application.dry_run:
+        return Result(Ending.PLANNED, EXIT_OK, detail=detail)
+    execute([ApplySettings(application)], host, lambda event: _tell(sinks, event))
+    return Result(Ending.APPLIED, EXIT_OK, ("no disk was touched, and nothing lasts",), detail=detail)
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:

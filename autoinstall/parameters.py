@@ -58,6 +58,10 @@ PARAMETERS = (
               "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
               " blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
+    Parameter("stateless", "flag",
+              "apply the settings to the system that runs, let admin in by ssh, and touch no disk; nothing lasts",
+              grammar.flag, "stateless", "stateless=later", default="no", aliases=("ovirt_stateless",),
+              twice=Twice.SAME_ONLY),
     Parameter("autoinstall.wipe", "none | foreign",
               "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"
               " may be wiped also where it is not named",
@@ -273,9 +277,9 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot stateless install
+    upgrade local_boot install
     swap_encrypt ovirt_upgrade
-    ovirt_local_boot ovirt_stateless ovirt_swap_encrypt
+    ovirt_local_boot ovirt_swap_encrypt
     autoinstall.tries
     autoinstall.app_disks autoinstall.force
     """.split()

@@ -36,6 +36,7 @@ class Action(Enum):
     NONE = "none"
     INSTALL = "install"
     UNINSTALL = "uninstall"
+    STATELESS = "stateless"
     RESCUE = "rescue"
 
 
@@ -94,9 +95,12 @@ def request_from(words: Sequence[Word]) -> Request:
     reader.problems += contradictions(reader.values, tuple(kept))
     if uninstall:
         reader.problems += _against_uninstall(reinstall, after)
+    if get("stateless"):
+        reader.problems += [f"stateless: the line says {name} too" for name in NOT_STATELESS if get(name)]
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
-    action = Action.UNINSTALL if uninstall else Action.INSTALL if storage else Action.NONE
+    kinds = ((uninstall, Action.UNINSTALL), (storage, Action.INSTALL), (get("stateless"), Action.STATELESS))
+    action = next((kind for asked, kind in kinds if asked), Action.NONE)
     return Request(
         action=Action.RESCUE if get("rescue") else action,
         disk=storage,
@@ -163,6 +167,17 @@ def _admin_password(reader: _Reader) -> str | None:
         reader.warnings.append("rootpw: is admin's password too, for there is no adminpw")
     hashed: str | None = own or roots
     return hashed
+
+
+NOT_STATELESS = (
+    "storage_init",
+    "firstboot",
+    "uninstall",
+    "autoinstall.kargs",
+    "autoinstall.after",
+    "autoinstall.plan",
+)
+"""Words of a disk, of a node's kernel, of leaving this system, and of a plan that there is not."""
 
 
 def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:

@@ -40,24 +40,32 @@ class Setting:
 
 def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
     """Every file that the node's configuration starts with, in the order of their paths."""
-    files = [
+    own = [
         NodeFile("/etc/machine-id", f"{machine_id(setting.layout.install_id)}\n", mode=0o444),
         NodeFile("/etc/fstab", _fstab(setting.layout)),
+    ]
+    files = [*own, *running_files(request, setting.shadow, setting.nics)]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def running_files(request: Request, shadow: Mapping[str, str], nics: Nics) -> tuple[NodeFile, ...]:
+    """Those that no disk has a part in. `shadow` has the image's own lines of that file."""
+    files = [
         NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
         NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
-        *_network(request, setting.nics),
+        *_network(request, nics),
         *_services(request),
     ]
     if request.host_name:
         files.append(NodeFile("/etc/hostname", f"{request.host_name}\n"))
         files.append(NodeFile("/etc/hosts", _hosts(request.host_name)))
     if request.admin_password_hash:
-        text = _shadow(setting.shadow, request)
+        text = _shadow(shadow, request)
         files.append(NodeFile("/etc/shadow", text, mode=0o640, owner=SHADOW_GROUP, secret=True))
     if request.ssh_keys:
         text = "".join(f"{key}\n" for key in request.ssh_keys)
         files.append(NodeFile("/home/admin/.ssh/authorized_keys", text, mode=0o600, owner=ADMIN))
-    return tuple(sorted(files, key=lambda file: file.path))
+    return tuple(files)
 
 
 def machine_id(install_id: UUID) -> str:
@@ -65,9 +73,9 @@ def machine_id(install_id: UUID) -> str:
     return uuid5(install_id, "machine-id").hex
 
 
-def default_host_name(nic: Nic | None, install_id: UUID) -> str:
-    """What the node is called until DHCP says otherwise: the last 6 digits of the management MAC."""
-    digits = nic.mac.replace(":", "") if nic else install_id.hex
+def default_host_name(nic: Nic | None, install_id: UUID | None) -> str:
+    """What the node is called until DHCP says otherwise: the last 6 digits of the management MAC, or of its id."""
+    digits = nic.mac.replace(":", "") if nic else install_id.hex if install_id else "live"
     return f"node-{digits[-6:]}"
 
 

@@ -61,6 +61,7 @@ class Ending(Enum):
     INSTALLED = "installed"
     ALREADY_INSTALLED = "already-installed"
     UNINSTALLED = "uninstalled"
+    APPLIED = "applied"
     PLANNED = "planned"
     REFUSED = "refused"
     FAILED = "failed"

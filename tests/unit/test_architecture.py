@@ -37,6 +37,7 @@ PURE = [
     "sizes",
     "slots",
     "stacks",
+    "stateless",
     "telling",
     "uninstall",
 ]

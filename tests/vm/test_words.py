@@ -17,6 +17,7 @@ from tests.vm.listener import MAC, listener, nic_words, plug_nic
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.ssh import free_port
+from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
 LINE = "console=ttyS0 autoinstall.after=hold autoinstall.kargs=systemd.debug_shell=ttyS1"
@@ -66,6 +67,25 @@ def test_words_come_from_a_file_servers_hear_of_it_and_the_node_keeps_what_one_d
     }
     said = json.dumps([*up.told, *machine.events, kept]) + machine.console.all
     assert ADMIN_HASH not in said
+
+
+def test_a_stateless_system_has_its_settings_lets_admin_in_and_wrote_to_no_disk(
+    live: LiveSystem, tmp_path: Path
+) -> None:
+    log = tmp_path / "writes.log"
+    disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=None, write_log=log)
+    with live.start(tmp_path, disk) as machine:
+        words = f"stateless adminpw={ADMIN_HASH} hostname=bench network_layout=bridged autoinstall.log_level=error"
+        result = install(machine, f"{words} console=ttyS0")
+        machine.wait_for_line("^autoinstall: result=applied", SETTLE_LIMIT_S)
+        assert machine.shell("hostname").strip() == "bench"
+        assert ADMIN_HASH in machine.shell("cat /etc/shadow")
+        assert machine.shell("systemctl is-active ssh.service").strip() == "active"
+        machine.shell("until ip -4 -o address show | grep -q 'br.*10.0.2.'; do udevadm settle; done", SETTLE_LIMIT_S)
+        assert "command line:" not in machine.console.all.rpartition("result=none")[2]
+    assert (result["result"], result["host_name"]) == ("applied", "bench")
+    assert ADMIN_HASH not in json.dumps(machine.events)
+    assert not written(log)
 
 
 @pytest.mark.exhaustive
