@@ -58,6 +58,10 @@ PARAMETERS = (
               "take the node off the disk of storage_init, else off the one disk that carries a node; what is left is"
               " blank",
               grammar.flag, "uninstall", "uninstall=later", default="no", twice=Twice.SAME_ONLY),
+    Parameter("install", "flag",
+              "nothing is installed: reserved, it tells how to install; beside a word that asks for something it is"
+              " refused",
+              grammar.flag, "install", "install=/dev/sda", default="no", twice=Twice.SAME_ONLY),
     Parameter("stateless", "flag",
               "apply the settings to the system that runs, let admin in by ssh, and touch no disk; nothing lasts",
               grammar.flag, "stateless", "stateless=later", default="no", aliases=("ovirt_stateless",),
@@ -277,7 +281,7 @@ PARAMETERS = (
 
 NOT_YET = frozenset(
     """
-    upgrade local_boot install
+    upgrade local_boot
     swap_encrypt ovirt_upgrade
     ovirt_local_boot ovirt_swap_encrypt
     autoinstall.tries

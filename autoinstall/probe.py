@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from autoinstall.facts import (
     VolumeGroup,
 )
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
+from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
@@ -91,12 +93,17 @@ def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> 
 
 
 def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
-    disk, nic = request.disk, request.boot_interface
+    disk = request.disk
     if disk:
         there = lambda: any(not why_not(one, disk) for one in _glimpsed(host, disk))  # noqa: E731
         yield wanted(disk), there, request.disk_timeout_s
-    if nic:
-        yield f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s
+    members = [NicSelector(NicBy.NAME, name) for name in (request.bond.nics if request.bond else ())]
+    for nic in dict.fromkeys([*filter(None, [request.boot_interface]), *members]):
+        yield f"the NIC {nic}", partial(_has_nic, nic), request.carrier_timeout_s
+
+
+def _has_nic(selector: NicSelector) -> bool:
+    return fitting_nic(selector, nics()) is not None
 
 
 def _glimpsed(host: Host, selector: DiskSelector) -> Iterable[Disk]:

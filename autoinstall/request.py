@@ -95,6 +95,8 @@ def request_from(words: Sequence[Word]) -> Request:
     reader.problems += contradictions(reader.values, tuple(kept))
     if uninstall:
         reader.problems += _against_uninstall(reinstall, after)
+    if get("install") and (storage or get("stateless")):
+        reader.problems.append("install: installs nothing, and the line asks for something; take it away")
     if get("stateless"):
         reader.problems += [f"stateless: the line says {name} too" for name in NOT_STATELESS if get(name)]
     if reader.problems:

@@ -18,7 +18,6 @@ from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_HERE, EXIT_OK, BadUsage
 from autoinstall.facts import Facts
 from autoinstall.host import Host
-from autoinstall.parameters import canonical
 from autoinstall.pin import (
     digest_of,
     document,
@@ -31,10 +30,7 @@ from autoinstall.pin import (
 from autoinstall.plan import make_plan
 from autoinstall.probe import live_image, probe
 from autoinstall.request import Action, Request, request_from
-from autoinstall.sources import WORDS
 from autoinstall.uninstall import make_removal
-
-NOT_READ = f"{WORDS}: its file is not read here: what it asks for is not in this plan"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +60,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if args.image:
         facts = replace(facts, image=live_image(args.image))
     seen = _seen_removal(request, facts) if request.action is Action.UNINSTALL else _seen_plan(request, facts)
-    unread = [NOT_READ] if any(canonical(word.name) == WORDS for word in words) else []
-    for warning in (*unread, *advice.warnings(args.cmdline, words), *seen.warnings):
+    for warning in (*advice.unread(words), *advice.warnings(args.cmdline, words), *seen.warnings):
         print(f"warning: {warning}", file=sys.stderr)
     text = render(seen.document)
     if args.output:

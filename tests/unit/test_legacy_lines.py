@@ -69,9 +69,14 @@ def test_4_uninstall_switched_off_takes_nothing_away() -> None:
     assert asked("storage_init uninstall=0").action is Action.INSTALL
 
 
-@pytest.mark.parametrize("word", ["upgrade=0", "ovirt_local_boot=no", "install=0"])
+@pytest.mark.parametrize("word", ["upgrade=0", "ovirt_local_boot=no"])
 def test_4_a_no_never_does_what_it_denies(word: str) -> None:
     assert _refusal(BadWords, f"storage_init {word}", VDA) == f"{word.partition('=')[0]}: {CANNOT_YET}"
+
+
+def test_4_install_switched_off_asks_for_nothing_and_alone_installs_nothing() -> None:
+    assert asked("storage_init install=0").action is Action.INSTALL
+    assert asked("install").action is Action.NONE
 
 
 CANNOT_YET = "this version of autoinstall cannot do that yet"

@@ -84,3 +84,8 @@ def test_what_the_installer_warns_of_is_told_beside_the_plan(
     warned = [event.description for event in paper.events]
     assert len(warned) >= 2
     assert plan(words, "--json")[2].splitlines() == [f"warning: {text}" for text in warned]
+
+
+def test_that_the_file_of_words_is_not_read_here_is_told(plan: Callable[..., tuple[int, str, str]]) -> None:
+    words = "storage_init reinstall autoinstall.words=LABEL=WORDS:/node.words"
+    assert "warning: autoinstall.words: its file is read on the machine only, not here" in plan(words)[2]
