@@ -27,6 +27,7 @@ VERBS = {
     "rollback": ("go back to the image in the other slot, at the next boot", "node.rollback"),
     "downgrade": ("the same as rollback", "node.rollback"),
     "give-up": ("keep why a boot on trial gives up; for autoinstall-fallback.service", "node.fallback"),
+    "report": ("deliver the result of the install that no server acknowledged; for a unit", "node.report"),
     "mark-good": ("mark the booted slot good", "node.markgood"),
     "mark-bad": ("leave the booted slot at the next start", "node.markbad"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoinstall.cmdline import LIMIT_BYTES, WHITE_SPACE, Word
-from autoinstall.parameters import row_of
+from autoinstall.parameters import canonical, row_of
 
 NEARLY_FULL_BYTES = 1900
 
@@ -70,11 +70,18 @@ def notes(words: Sequence[Word]) -> tuple[str, ...]:
     """Who else reads a word, and what GRUB's shell would do to it."""
     names = dict.fromkeys(word.name for word in words)
     others = [f"{name}: {READ_BY_OTHERS[name]}" for name in names if name in READ_BY_OTHERS]
+    others += unread(words)
     eaten = [(word.name, [c for c in GRUB_SPECIAL if c in word.plain]) for word in words]
     return (
         *others,
         *(f"{name}: GRUB reads {' '.join(found)} as its own, unless quoted" for name, found in eaten if found),
     )
+
+
+def unread(words: Sequence[Word]) -> tuple[str, ...]:
+    """What only the machine itself will see."""
+    names = dict.fromkeys(word.name for word in words if canonical(word.name) == "autoinstall.words")
+    return tuple(f"{name}: its file is read on the machine only, not here" for name in names)
 
 
 def _length(line: str) -> list[str]:

@@ -6,11 +6,12 @@ import argparse
 import os
 from collections.abc import Mapping
 
+from autoinstall.delivery import tell_servers
 from autoinstall.errors import EXIT_BROKE, EXIT_BUG, EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.install import KERNEL_COMMAND_LINE, leaving_unit
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import everywhere
+from autoinstall.report.sinks import Consoles, everywhere
 
 TOLD_ITSELF = {str(EXIT_BROKE), str(EXIT_BUG)}
 LIMIT_S = 60
@@ -31,9 +32,12 @@ def main(args: argparse.Namespace, host: Host) -> int:
     result = result_from(os.environ, _last_status(host, os.environ.get("MONITOR_UNIT")))
     if result is None:
         return EXIT_OK
+    line = host.read_text(KERNEL_COMMAND_LINE)
+    for text in tell_servers(line, result):
+        Consoles.of_this_machine().say(f"report: {text}")
     for sink in everywhere():
         sink.result(result)
-    unit = leaving_unit(host.read_text(KERNEL_COMMAND_LINE), result)
+    unit = leaving_unit(line, result)
     if unit:
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=LIMIT_S))
     return EXIT_OK

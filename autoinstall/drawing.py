@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autoinstall.facts import Disk
 from autoinstall.layout import ALIGNMENT_BYTES, DiskTable
-from autoinstall.pin import digest
+from autoinstall.pin import digest, removal_digest
 from autoinstall.plan import Decision, Plan
 from autoinstall.select import describe
 from autoinstall.sizes import for_people
@@ -30,7 +30,7 @@ def removal_text(removal: Removal) -> str:
     """What is lost, and that nothing is left."""
     before = [line for disk in removal.disks for line in _before(disk)]
     what = "the disks are" if removal.members else "the disk is"
-    return "\n".join([*before, f"after  nothing: {what} blank"])
+    return "\n".join([*before, f"after  nothing: {what} blank", f"plan   {removal_digest(removal)}"])
 
 
 def draw(parts: Sequence[tuple[str, int]]) -> list[str]:

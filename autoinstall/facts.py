@@ -112,6 +112,13 @@ class Disk:
         """The kernel's name, for people only: it may be another disk's at the next boot."""
         return self.path.removeprefix("/dev/")
 
+    @property
+    def buses(self) -> tuple[Bus, ...]:
+        """Every bus that it may be asked for by. udev calls a SAS disk scsi, and tells of SAS in its path only."""
+        by_sas = any(link.startswith("/dev/disk/by-path/") and "-sas-" in link for link in self.links)
+        also = (Bus.SAS,) if self.bus is Bus.SCSI and by_sas else ()
+        return (self.bus, *also) if self.bus else ()
+
 
 @dataclass(frozen=True)
 class Nic:

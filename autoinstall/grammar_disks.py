@@ -94,8 +94,8 @@ class DiskSelector:
 
     @property
     def asks_for_removable(self) -> bool:
-        """Whether a removable disk may be meant: one particular disk, or a clause that looks at that."""
-        return self.explicit or any(clause.key is Key.REMOVABLE for clause in self.clauses)
+        """Whether a removable disk may be meant: one particular disk, any on USB, or a clause that looks at that."""
+        return self.explicit or self.bus is Bus.USB or any(clause.key is Key.REMOVABLE for clause in self.clauses)
 
     def __str__(self) -> str:
         if self.bus:

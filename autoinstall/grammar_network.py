@@ -1,4 +1,4 @@
-"""The grammar of the network: BOOTIF, ip, netmask, gateway, dns, ntp, hostname. Text -> value, or ValueError."""
+"""The grammar of the network: NICs, addresses, names, VLANs and bonds. Text -> value, or ValueError."""
 
 from __future__ import annotations
 
@@ -50,6 +50,33 @@ class Address:
     host_name: str = ""
     nic: str = ""
     dns: tuple[str, ...] = ()
+
+
+class Ipv6(Enum):
+    """What IPv6 there is beside what ip= says."""
+
+    DHCP = "dhcp"
+    AUTO = "auto"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class Vlan:
+    """The value of vlan: a tag, the interface's own name and the NIC that it is on, both where they are given."""
+
+    number: int
+    name: str = ""
+    nic: str = ""
+
+
+@dataclass(frozen=True)
+class Bond:
+    """The value of bond. Without NICs it is made of all wired ones. `options` are keys of systemd.netdev(5)."""
+
+    name: str
+    nics: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    primary: str = ""
 
 
 def boot_interface(value: str | None) -> NicSelector:
@@ -141,7 +168,80 @@ def _time_server(item: str) -> str:
         return host_name(item)
 
 
+def ipv6(value: str | None) -> Ipv6:
+    """Whether there is IPv6, and by whom."""
+    known = [kind.value for kind in Ipv6]
+    if value not in known:
+        raise ValueError(f"{value or ''!r} is none of {', '.join(known)}")
+    return Ipv6(value)
+
+
+def vlan(value: str | None) -> Vlan:
+    """`ID`, `ID:NIC` or `NAME:NIC`, the ID being the digits that the name ends with (vlan7, vlan0007, eth0.7)."""
+    first, colon, nic = (value or "").partition(":")
+    digits = re.search(r"[0-9]{1,4}$", first)
+    if not digits or not 0 < int(digits[0]) < 4095 or (not colon and not first.isdigit()):
+        raise ValueError(f"{value or ''!r} is not ID, ID:NIC or NAME:NIC with an ID from 1 to 4094")
+    return Vlan(int(digits[0]), "" if first.isdigit() else _nic_name(first), _nic_name(nic) if colon else "")
+
+
+def bond(value: str | None) -> Bond:
+    """`NAME[:NIC,NIC[:OPTION=VALUE,…]]`, options as the kernel calls them."""
+    name, _, rest = (value or "").partition(":")
+    nics, _, text = rest.partition(":")
+    given = dict(item.partition("=")[::2] for item in text.split(",")) if text else DEFAULT_BOND
+    options = [_bond_option(key, setting) for key, setting in given.items() if key != "primary"]
+    members = tuple(_nic_name(nic) for nic in nics.split(",")) if nics else ()
+    primary = given.get("primary", "")
+    if len({*members}) < len(members) or (primary and primary not in members):
+        raise ValueError(f"{value!r}: a NIC is there twice, or the primary one is not among them")
+    return Bond(_nic_name(name), members, tuple(options), primary)
+
+
+DEFAULT_BOND = {"mode": "active-backup", "miimon": "100"}
+MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
+MILLISECONDS = {"miimon": "MIIMonitorSec", "updelay": "UpDelaySec", "downdelay": "DownDelaySec",
+                "arp_interval": "ARPIntervalSec"}  # fmt: skip
+BOND_WORDS = {
+    "mode": ("Mode", MODES),
+    "xmit_hash_policy": (
+        "TransmitHashPolicy", ("layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac")
+    ),
+    "lacp_rate": ("LACPTransmitRate", ("slow", "fast")),
+    "ad_select": ("AdSelect", ("stable", "bandwidth", "count")),
+    "fail_over_mac": ("FailOverMACPolicy", ("none", "active", "follow")),
+}  # fmt: skip
+"""Options of the bonding driver, by their names or numbers, as systemd.netdev(5) has them."""
+
+
+def _bond_option(key: str, setting: str) -> tuple[str, str]:
+    if key in MILLISECONDS and re.fullmatch(r"[0-9]{1,6}", setting):
+        return MILLISECONDS[key], f"{setting}ms"
+    if key == "min_links" and re.fullmatch(r"[0-9]{1,3}", setting):
+        return "MinLinks", setting
+    if key == "arp_ip_target":
+        return "ARPIPTargets", str(ip(setting))
+    if key in BOND_WORDS:
+        name, known = BOND_WORDS[key]
+        if setting in known:
+            return name, setting
+        if setting.isdigit() and int(setting) < len(known):
+            return name, known[int(setting)]
+    raise ValueError(f"{key}={setting} is no option of a bond that is known here")
+
+
+def layout(value: str | None) -> bool:
+    """Whether the node's address is on a bridge."""
+    if value not in ("direct", "bridged"):
+        raise ValueError(f"{value or ''!r} is none of direct, bridged")
+    return value == "bridged"
+
+
+NAME_CHARACTERS = 15
+"""Of a network interface, at most (IFNAMSIZ)."""
+
+
 def _nic_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", value):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", value) or len(value) > NAME_CHARACTERS:
         raise ValueError(f"{value!r} is not link, a NIC's name or a MAC address")
     return value

@@ -52,12 +52,14 @@ def unheard(*_: object) -> None:
 class Host:
     """The machine this runs on.
 
-    `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do.
+    `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do,
+    `trace(line)` each program that is run.
     """
 
     def __init__(self) -> None:
         self.progress: Callable[[int, int], None] = unheard
         self.note: Callable[[str], None] = unheard
+        self.trace: Callable[[str], None] = unheard
         self._held: list[int] = []
 
     def hold(self, descriptor: int) -> None:
@@ -72,6 +74,7 @@ class Host:
         TookTooLong.
         """
         words = [str(word) for word in argv]
+        self.trace(" ".join(words))
         try:
             with _output(how.log) as (stdout, stderr):
                 done = subprocess.run(

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from autoinstall import advice, cmdline
+from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
+from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped, ToolFailed
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
 from autoinstall.grammar import After, FailureAction, Installed
+from autoinstall.grammar_sources import Break, LogLevel
 from autoinstall.host import Host, Run
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
 from autoinstall.marks import our_table
-from autoinstall.pin import digest, refuse_another
+from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
-from autoinstall.report.sinks import Consoles, Memory, Sink, everywhere, ready
+from autoinstall.report.http import Servers
+from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.sources import refuse_unchecked, with_credentials, with_file
+from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
 from autoinstall.steps.image import Hashing
-from autoinstall.uninstall import make_removal
+from autoinstall.steps.settings import ApplySettings
+from autoinstall.telling import Telling, telling_from
+from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
+
+BREAK = Path("/run/autoinstall/break")
+"""Is there as long as BREAK_UNIT has a shell."""
+BREAK_UNIT = "autoinstall-break.service"
 
 HOW_TO_INSTALL = """\
 This is autoinstall, running from its medium. No disk was touched.
@@ -46,15 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Do what the line asks, tell how it ended, and leave the machine as the line says."""
-    sinks = (Memory(), *everywhere())
+    told, servers = Memory(), Servers()
+    sinks: tuple[Sink, ...] = (told, servers, *everywhere())
     ready()
     signal.signal(signal.SIGTERM, _stop)
     line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
     result = install(line, host, sinks)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _warn(sinks, host, deliver(result, told, servers, host), "report")
     for sink in sinks:
         sink.result(result)
-    _leave(line, result, host)
+    unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
+    if unit:
+        _break_at(Break.PRE_REBOOT, host, sinks)
+        _leave(unit, host)
     return result.exit_code
 
 
@@ -67,18 +85,27 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     words = cmdline.parse(line)
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
+    words = _all_words(words, host, sinks)
+    telling = telling_from(words)
+    _tell_as_asked(telling, host, sinks)
     request = request_from(words)
-    if request.action not in (Action.INSTALL, Action.UNINSTALL, Action.UPGRADE):
+    refuse_unchecked([*telling.urls, telling.trigger])
+    if request.action in (Action.NONE, Action.RESCUE):
         _say(sinks, HOW_TO_INSTALL)
         return Result(Ending.NONE, EXIT_OK)
+    _break_at(Break.PRE_INSTALLER, host, sinks)
     image = find_image(host, words)
-    if request.action is Action.UNINSTALL:
-        return _uninstall(request, _facts(request, image, host, sinks), host, sinks)
-    if request.action is Action.UPGRADE:
+    hashing = Hashing(image) if request.action is Action.INSTALL else None
+    facts = _facts(request, image, host, sinks)
+    if request.action is not Action.INSTALL:
         _warn(sinks, host, request.warnings)
-        return upgrade_from_medium(request, _facts(request, image, host, sinks), host, sinks)
-    hashing = Hashing(image)
-    plan = make_plan(request, _facts(request, image, host, sinks))
+    if request.action is Action.STATELESS:
+        return _apply(make_application(request, facts), host, sinks)
+    if request.action is Action.UNINSTALL:
+        return _uninstall(request, make_removal(request, facts), host, sinks)
+    if request.action is Action.UPGRADE:
+        return _upgrade(request, facts, host, sinks)
+    plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
@@ -97,12 +124,49 @@ def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> 
     return probe(host, image)
 
 
-def _uninstall(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> Result:
-    removal = make_removal(request, facts)
-    _warn(sinks, host, request.warnings)
+def _tell_as_asked(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
+    for sink in sinks:
+        if isinstance(sink, Servers):
+            sink.begin(telling.urls)
+        elif isinstance(sink, Consoles):
+            sink.level = telling.level
+    if telling.level is LogLevel.DEBUG:
+        host.trace = lambda line: _say(sinks, f"run: {line}")
+
+
+def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
+    """A root shell on the console, where the words ask for it; goes on when that has ended."""
+    if where not in telling_from(_memory(sinks).words).breaks:
+        return
+    _warn(sinks, host, [f"autoinstall.break={where.value}: a root shell; leave it, and the run goes on"], "break")
+    BREAK.parent.mkdir(exist_ok=True)
+    BREAK.touch()
+    host.run("systemctl", "start", "--no-block", BREAK_UNIT, doing="opening a shell", how=Run(timeout_s=60))
+
+    def ended() -> bool:
+        alive()
+        return not BREAK.exists()
+
+    host.wait_for("the end of the shell", ended, math.inf)
+
+
+def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
+    """The words of the line, of the file that it names, and of credentials."""
+    told = _memory(sinks)
+    told.words = words
+    more = with_file(words, host)
+    if len(more) > len(words):
+        _say(sinks, f"with the words of the file: {redacted(more)}")
+    told.words = with_credentials(more)
+    return told.words
+
+
+def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
     _say(sinks, removal_text(removal))
+    refuse_unpinned(request, removal_digest(removal))
     if removal.dry_run:
-        return Result(Ending.PLANNED, EXIT_OK, detail={"removal": removal_json(removal)})
+        detail = {"removal": removal_json(removal), "plan_digest": removal_digest(removal)}
+        return Result(Ending.PLANNED, EXIT_OK, detail=detail)
     tables = []
     for disk in removal.disks:
         table = our_table(disk)
@@ -110,12 +174,30 @@ def _uninstall(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]
             raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
         tables.append((disk, table[1]))
     execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
+    _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
 
 
-def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing) -> Result:
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
+def _apply(application: Application, host: Host, sinks: Sequence[Sink]) -> Result:
+    """The settings on this system; nobody leaves it."""
+    detail = {"files": [file.path for file in application.files], "host_name": application.host_name}
+    if application.dry_run:
+        return Result(Ending.PLANNED, EXIT_OK, detail=detail)
+    execute([ApplySettings(application)], host, lambda event: _tell(sinks, event))
+    return Result(Ending.APPLIED, EXIT_OK, ("no disk was touched, and nothing lasts",), detail=detail)
+
+
+def _upgrade(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> Result:
+    result = upgrade_from_medium(request, facts, host, sinks)
+    _break_at(Break.POST_INSTALLER, host, sinks)
+    return result
+
+
+def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | None) -> Result:
+    told = _memory(sinks)
+    told.node_name = node_name(plan)
     execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
+    _break_at(Break.POST_INSTALLER, host, sinks)
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
     detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}
@@ -135,11 +217,12 @@ def _already_installed(plan: Plan, host: Host) -> Result:
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
 
 
-def _leave(line: str, result: Result, host: Host) -> None:
-    """Start the unit that ends this boot; `hold` is the machine staying as it is."""
-    unit = leaving_unit(line, result)
-    if unit is None:
-        return
+def _memory(sinks: Sequence[Sink]) -> Memory:
+    return next(sink for sink in sinks if isinstance(sink, Memory))
+
+
+def _leave(unit: str, host: Host) -> None:
+    """Start the unit that ends this boot."""
     try:
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
     except ToolFailed as error:
@@ -149,9 +232,13 @@ def _leave(line: str, result: Result, host: Host) -> None:
 def leaving_unit(line: str, result: Result) -> str | None:
     """The unit for how a run ended; None to stay. A line too broken to read asks for nothing."""
     try:
-        words = cmdline.parse(line)
+        return unit_for(cmdline.parse(line), result)
     except AutoinstallError:
         return None
+
+
+def unit_for(words: Sequence[Word], result: Result) -> str | None:
+    """The unit for how a run with these words ended; None to stay."""
     if result.exit_code:
         wanted = on_failure_from(words)
         if wanted.action is FailureAction.HOLD:
@@ -192,9 +279,9 @@ def _say(sinks: Sequence[Sink], text: str) -> None:
         sink.say(text)
 
 
-def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str]) -> None:
+def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str], name: str = "plan") -> None:
     for warning in warnings:
-        _tell(sinks, Event("plan", Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
+        _tell(sinks, Event(name, Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
 
 
 def _tell(sinks: Sequence[Sink], event: Event) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from autoinstall import grammar, grammar_disks, grammar_network, grammar_storage
+from autoinstall import grammar, grammar_disks, grammar_network, grammar_services, grammar_sources, grammar_storage
 
 
 class Twice(Enum):
@@ -71,6 +71,14 @@ PARAMETERS = (
               "of upgrade: major: also to an image of another major version; fallen: also to one that was tried on"
               " this node and fell back",
               grammar.force, "autoinstall.force=major", "autoinstall.force=all"),
+    Parameter("install", "flag",
+              "nothing is installed: reserved, it tells how to install; beside a word that asks for something it is"
+              " refused",
+              grammar.flag, "install", "install=/dev/sda", default="no", twice=Twice.SAME_ONLY),
+    Parameter("stateless", "flag",
+              "apply the settings to the system that runs, let admin in by ssh, and touch no disk; nothing lasts",
+              grammar.flag, "stateless", "stateless=later", default="no", aliases=("ovirt_stateless",),
+              twice=Twice.SAME_ONLY),
     Parameter("autoinstall.wipe", "none | foreign",
               "none: a disk that is neither blank nor ours is refused, also where it is named; foreign: such a disk"
               " may be wiped also where it is not named",
@@ -106,7 +114,7 @@ PARAMETERS = (
     Parameter("autoinstall.disk_timeout", "SECONDS",
               "how long a named disk is waited for",
               grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
-    Parameter("BOOTIF", "link | NIC | 01-MAC | MAC",
+    Parameter("BOOTIF", "link | NIC | 01-MAC | MAC | the bond's name",
               "the management NIC; `link` is the first one with a carrier",
               grammar_network.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
     Parameter("autoinstall.carrier_timeout", "SECONDS",
@@ -115,6 +123,21 @@ PARAMETERS = (
     Parameter("ip", "dhcp | off | auto6 | dhcp6 | CLIENT:SERVER:GATEWAY:NETMASK[:HOSTNAME:NIC:…], IPv6 in brackets",
               "how the management NIC gets its address",
               grammar_network.address, "ip=192.0.2.7::192.0.2.1:255.255.255.0", "ip=yes", default="dhcp"),
+    Parameter("ipv6", "dhcp | auto | off",
+              "IPv6 beside what ip= says",
+              grammar_network.ipv6, "ipv6=auto", "ipv6=yes", default="none is asked for"),
+    Parameter("vlan", "ID | ID:NIC | NAME:NIC",
+              "the VLAN that carries the node's address, on the management NIC or bond; as autoinstall.vlan= it is"
+              " not read by dracut too",
+              grammar_network.vlan, "vlan=100", "vlan=4095"),
+    Parameter("bond", "NAME[:NIC,NIC…[:OPTION=VALUE,…]]",
+              "the bond that carries the node's address, of these NICs or of all wired ones; BOOTIF may name it;"
+              " as autoinstall.bond= it is not read by dracut too",
+              grammar_network.bond, "bond=bond0:eth0,eth1:mode=802.3ad,miimon=100", "bond=bond0:eth0:mode=best",
+              default="mode=active-backup,miimon=100", aliases=("bond_setup",)),
+    Parameter("network_layout", "direct | bridged",
+              "bridged: the node's address is on a bridge, br and the name of the NIC or bond",
+              grammar_network.layout, "network_layout=bridged", "network_layout=routed", default="direct"),
     Parameter("netmask", "dotted, or a number of bits",
               "for an ip= that has none",
               grammar_network.netmask, "netmask=255.255.255.0", "netmask=255.0.255.0"),
@@ -142,6 +165,72 @@ PARAMETERS = (
     Parameter("ssh_pwauth", "flag",
               "whether sshd takes passwords",
               grammar.flag, "ssh_pwauth=no", "ssh_pwauth=maybe", default="no"),
+    Parameter("rootpw", "crypt(3) hash: yescrypt, sha512, sha256, bcrypt",
+              "root's password, and where there is no adminpw, admin's; without it root is locked",
+              grammar.password_hash, "rootpw=$6$salt$" + "h" * 86, "rootpw=secret",
+              secret=True, twice=Twice.SAME_ONLY),
+    Parameter("management_server", "HOST",
+              "the server that manages the node, for the programs that talk to it; stored in"
+              " /etc/autoinstall/management.json, like the four that follow",
+              grammar_services.host, "management_server=engine.example", "management_server=https://engine.example"),
+    Parameter("management_port", "PORT",
+              "its port",
+              grammar_services.port, "management_port=443", "management_port=https"),
+    Parameter("management_server_fingerprint", "SHA-1 or SHA-256 in hexadecimal digits, with colons or without",
+              "the fingerprint of its certificate",
+              grammar_services.fingerprint, "management_server_fingerprint=" + ":".join(["5A"] * 20),
+              "management_server_fingerprint=5A:5A"),
+    Parameter("standalone", "flag",
+              "the node talks to no management server",
+              grammar.flag, "standalone", "standalone=never", aliases=("ovirt_standalone",)),
+    Parameter("runtime_mode", "none | ovirt | managed",
+              "how the node is managed",
+              grammar_services.one_of("none", "ovirt", "managed"), "runtime_mode=managed", "runtime_mode=auto"),
+    Parameter("syslog", "HOST[:PORT], IPv6 in brackets",
+              "where the log goes; image feature syslog",
+              grammar_services.syslog, "syslog=log.example:1514", "syslog=log.example:syslog"),
+    Parameter("autoinstall.syslog_protocol", "udp | tcp | relp",
+              "how it goes there; image feature syslog",
+              grammar_services.one_of("udp", "tcp", "relp"), "autoinstall.syslog_protocol=tcp",
+              "autoinstall.syslog_protocol=tls", default="udp"),
+    Parameter("netconsole", "HOST[:PORT], IPv6 in brackets",
+              "where the kernel's messages go; image feature netconsole",
+              grammar_services.netconsole, "netconsole=192.0.2.9", "netconsole=192.0.2.9:0"),
+    Parameter("collectd", "HOST[:PORT], IPv6 in brackets",
+              "where collectd sends what it measures; image feature collectd",
+              grammar_services.collectd, "collectd=[2001:db8::9]:25826", "collectd=2001:db8::9"),
+    Parameter("logrotate_max_size", "KIB",
+              "how large a log becomes; image feature logrotate",
+              grammar_services.kibibytes, "logrotate_max_size=1024", "logrotate_max_size=1M"),
+    Parameter("logrotate_interval", "daily | weekly | monthly",
+              "how often logs are rotated, whatever their size; image feature logrotate",
+              grammar_services.one_of("daily", "weekly", "monthly"), "logrotate_interval=weekly",
+              "logrotate_interval=yearly"),
+    Parameter("kdump_ssh", "USER@HOST[:/PATH]",
+              "where a crash dump goes; needs kdump_ssh_key and crashkernel; image feature kdump",
+              grammar_services.ssh_target, "kdump_ssh=dump@dump.example:/srv/crash", "kdump_ssh=dump.example"),
+    Parameter("kdump_ssh_key", "https URL",
+              "the private key for that; image feature kdump",
+              grammar_sources.secret_url, "kdump_ssh_key=https://dump.example/key", "kdump_ssh_key=ftp://a/key",
+              secret=True),
+    Parameter("disable_kdump", "flag",
+              "no crash dumps, as on an image without the feature kdump",
+              grammar.flag, "disable_kdump", "disable_kdump=never", default="no"),
+    Parameter("keyboard", "NAME",
+              "the keymap of the console; image feature keymaps",
+              grammar_services.plain_name, "keyboard=de-latin1", "keyboard=../de"),
+    Parameter("tuned", "PROFILE",
+              "the profile of tuned; image feature tuned",
+              grammar_services.plain_name, "tuned=virtual-host", "tuned="),
+    Parameter("nfsv4_domain", "DOMAIN",
+              "the domain of users and groups on NFSv4; image feature nfs",
+              grammar_network.host_name, "nfsv4_domain=example.org", "nfsv4_domain=a_b"),
+    Parameter("snmp_password", "8 characters or more",
+              "the pass phrase of SNMPv3; image feature snmp",
+              grammar_services.passphrase, "snmp_password=correct-horse", "snmp_password=horse", secret=True),
+    Parameter("ovirt_early", "NAME[,NAME…]",
+              "hooks that run early in each boot; image feature early-hooks",
+              grammar_services.plain_names, "ovirt_early=one,two", "ovirt_early=one,../two"),
     Parameter("console", "as the kernel reads it",
               "the node's consoles too, in this order",
               grammar.console, "console=ttyS0,115200n8", "console=", twice=Twice.ALL_COUNT),
@@ -164,6 +253,28 @@ PARAMETERS = (
               "what it does when the run was refused or failed; N seconds later",
               grammar.on_failure, "autoinstall.on_failure=reboot:30", "autoinstall.on_failure=panic",
               default="hold"),
+    Parameter("autoinstall.report", "http or https URL",
+              "a server that is sent every event and the result, as JSON; one that does not acknowledge the result in"
+              " time gets it from the node",
+              grammar_sources.url, "autoinstall.report=http://pxe.example/report", "autoinstall.report=pxe.example",
+              twice=Twice.ALL_COUNT),
+    Parameter("autoinstall.report_timeout", "SECONDS",
+              "how long the machine waits for that, and for local_boot_trigger, before it leaves",
+              grammar.seconds, "autoinstall.report_timeout=300", "autoinstall.report_timeout=long", default="60"),
+    Parameter("local_boot_trigger", "http or https URL",
+              "a URL that is called after an installation, before the machine leaves; @HOSTNAME@ in it is the node's"
+              " name",
+              grammar_sources.trigger_url, "local_boot_trigger=http://pxe.example/done/@HOSTNAME@",
+              "local_boot_trigger=done"),
+    Parameter("autoinstall.log_level", "error | warning | info | debug",
+              "how much is said on the consoles; debug: each program that is run too",
+              grammar_sources.log_level, "autoinstall.log_level=warning", "autoinstall.log_level=loud",
+              default="info", aliases=("node.log_level",)),
+    Parameter("autoinstall.break", "pre-installer | post-installer | pre-reboot",
+              "a root shell on the console, without a password, before anything is decided, when all is written, or"
+              " before the machine leaves; the run goes on when it ends",
+              grammar_sources.break_at, "autoinstall.break=pre-reboot", "autoinstall.break=now",
+              aliases=("node.break",), twice=Twice.ALL_COUNT),
     Parameter("autoinstall.dry_run", "flag",
               "decide and print the plan, write nothing",
               grammar.flag, "autoinstall.dry_run", "autoinstall.dry_run=2", default="no"),
@@ -180,25 +291,16 @@ PARAMETERS = (
               "the end of the line; a word of ours behind it is refused, but for BOOTIF, which boot loaders add, and"
               " rescue",
               grammar.bare, "autoinstall.end", "autoinstall.end=1"),
+    Parameter("autoinstall.words", "https URL | LABEL=NAME:/PATH",
+              "a file of more words, one a line, that stand in the place of this one; secrets too",
+              grammar_sources.words, "autoinstall.words=LABEL=WORDS:/node7.words", "autoinstall.words=http://a/b",
+              twice=Twice.SAME_ONLY),
     Parameter("autoinstall.plan", "sha256:HEX",
               "install only if the plan made here has this digest, which `autoinstall plan` tells",
               grammar.plan_digest, "autoinstall.plan=sha256:" + "5a" * 32, "autoinstall.plan=5a5a",
               twice=Twice.SAME_ONLY),
 )
 # fmt: on
-
-NOT_YET = frozenset(
-    """
-    stateless install node.break node.log_level ipv6 vlan bond bond_setup network_layout
-    management_server management_port management_server_fingerprint standalone runtime_mode rootpw
-    snmp_password syslog netconsole collectd logrotate_max_size logrotate_interval kdump_ssh
-    kdump_ssh_key disable_kdump keyboard tuned nfsv4_domain ovirt_early local_boot_trigger
-    ovirt_standalone ovirt_stateless autoinstall.words autoinstall.report autoinstall.report_timeout
-    autoinstall.break autoinstall.log_level autoinstall.syslog_protocol
-    """.split()
-)
-"""Words of the contract that this version cannot honour. They are refused: a machine that was asked for
-more than it gets is the wrong machine."""
 
 REFUSED = {
     "kdump_nfs": "not supported, use kdump_ssh",
@@ -207,7 +309,8 @@ REFUSED = {
         "refused until implemented: this version installs onto no iSCSI disk",
     ),
 }
-"""Words of oVirt Node that are refused with a text of their own."""
+"""Words of oVirt Node that this system cannot honour, and what is said of each: a machine that was asked for more
+than it gets is the wrong machine."""
 
 KEPT_WORDS = frozenset(
     """

@@ -11,6 +11,8 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk
 from autoinstall.plan import Decision, Plan, to_json
 from autoinstall.request import Request
+from autoinstall.uninstall import Removal
+from autoinstall.uninstall import to_json as removal_json
 
 BECOMES = ("decision", "id_text", "layout", "image", "slots", "files")
 """The parts of a plan that its digest covers as they are; of target and NIC it covers what they keep."""
@@ -73,6 +75,26 @@ def document(plan: Plan) -> dict[str, Any]:
     return {"digest": digest_of(content), "plan": content, "aside": aside}
 
 
+def pinned_removal(removal: Removal) -> dict[str, Any]:
+    """What the digest of a removal covers: the disk, as of a plan, and the node that goes."""
+    node = removal.target.node
+    return {
+        "decision": "uninstall",
+        "install_id": str(node.install_id) if node else "",
+        "target": _lasting(removal.target),
+    }
+
+
+def removal_digest(removal: Removal) -> str:
+    """`sha256:` and the SHA-256 of what is pinned."""
+    return digest_of(pinned_removal(removal))
+
+
+def removal_document(removal: Removal) -> dict[str, Any]:
+    """The content of a plan file of a removal."""
+    return {"digest": removal_digest(removal), "plan": pinned_removal(removal), "aside": removal_json(removal)}
+
+
 def render(content: Mapping[str, Any]) -> str:
     """The text of a plan file, the same for the same plan."""
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
@@ -83,8 +105,13 @@ def refuse_another(request: Request, plan: Plan) -> None:
 
     Of a finished node nothing is written, so nothing is pinned: with the pin on the line it boots, like without.
     """
-    made = digest(plan)
-    if request.plan_digest and request.plan_digest != made and plan.decision is not Decision.ALREADY_INSTALLED:
+    if plan.decision is not Decision.ALREADY_INSTALLED:
+        refuse_unpinned(request, digest(plan))
+
+
+def refuse_unpinned(request: Request, made: str) -> None:
+    """Raises Refused where the line pins a plan or a removal, and it is not the one with the digest `made`."""
+    if request.plan_digest and request.plan_digest != made:
         raise Refused(
             f"the plan made here is {made}",
             f"autoinstall.plan asks for {request.plan_digest}",

@@ -16,8 +16,10 @@ from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
 from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import DiskTable, Layout, id_mark, place
+from autoinstall.network import nics_for
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, disk_word, select_nic, selector_for
+from autoinstall.select import describe, disk_word, selector_for
+from autoinstall.services import refuse_missing_features
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
@@ -109,8 +111,9 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise ValueError("only an install has a plan")
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
+    refuse_missing_features(request.services, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
-    nic = select_nic(request.boot_interface, facts.nics) if request.boot_interface else None
+    nics = nics_for(request, facts)
     target = chosen.boot
     for disk in chosen.disks:
         _refuse_unexamined(disk)
@@ -136,9 +139,9 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         layout=layout,
         firmware=facts.firmware,
         image=facts.image,
-        slots=_slots(request, facts.image, (layout, nic)),
-        files=node_files(request, Setting(layout, facts.shadow, nic)),
-        nic=nic,
+        slots=_slots(request, facts.image, (layout, nics.management)),
+        files=node_files(request, Setting(layout, facts.shadow, nics)),
+        nic=nics.management,
         id_text=request.id_text,
         after=request.after,
         installed=request.installed,
@@ -300,7 +303,8 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
 
 def _refuse_shared_address(request: Request, facts: Facts) -> None:
     wired = [nic.name for nic in facts.nics if nic.wired]
-    if request.address.by is AddressBy.STATIC and not request.boot_interface and len(wired) > 1:
+    shared = not request.boot_interface and not request.bond and len(wired) > 1
+    if request.address.by is AddressBy.STATIC and shared:
         raise Refused(
             f"ip={request.address.client} is for one NIC, and this machine has {', '.join(wired)}",
             hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",

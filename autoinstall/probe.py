@@ -27,6 +27,7 @@ from autoinstall.facts import (
     VolumeGroup,
 )
 from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
+from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
@@ -96,8 +97,13 @@ def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], boo
     for disk in filter(None, [request.disk, *request.host_disks, *request.app_disks]):
         there = partial(_is_there, host, disk)
         yield wanted(disk), there, request.disk_timeout_s
-    if nic:
-        yield f"the NIC {nic}", lambda: fitting_nic(nic, nics()) is not None, request.carrier_timeout_s
+    members = [NicSelector(NicBy.NAME, name) for name in (request.bond.nics if request.bond else ())]
+    for nic in dict.fromkeys([*filter(None, [request.boot_interface]), *members]):
+        yield f"the NIC {nic}", partial(_has_nic, nic), request.carrier_timeout_s
+
+
+def _has_nic(selector: NicSelector) -> bool:
+    return fitting_nic(selector, nics()) is not None
 
 
 def _is_there(host: Host, selector: DiskSelector) -> bool:

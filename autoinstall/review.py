@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoinstall import cmdline
+from autoinstall import advice, cmdline
 from autoinstall.codec import from_plain
 from autoinstall.difference import differences
-from autoinstall.drawing import to_text
+from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_HERE, EXIT_OK, BadUsage
 from autoinstall.facts import Facts
 from autoinstall.host import Host
-from autoinstall.pin import digest_of, document, refuse_another, render
+from autoinstall.pin import (
+    digest_of,
+    document,
+    refuse_another,
+    refuse_unpinned,
+    removal_digest,
+    removal_document,
+    render,
+)
 from autoinstall.plan import make_plan
 from autoinstall.probe import live_image, probe
-from autoinstall.request import Action, request_from
+from autoinstall.request import Action, Request, request_from
+from autoinstall.uninstall import make_removal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,26 +45,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """Print the plan for a line, or what differs between two.
+    """Print the plan or the removal for a line, with the warnings of the installer, or what differs between two.
 
     Raises what the installer would refuse the line with. Plans with different digests are exit code 3, as a machine
     that is to make the one and makes the other would refuse it.
     """
     if args.diff:
         return _compare(*args.diff)
-    request = request_from(cmdline.parse(args.cmdline))
-    if request.action is not Action.INSTALL:
+    words = cmdline.parse(args.cmdline)
+    request = request_from(words)
+    if request.action not in (Action.INSTALL, Action.UNINSTALL):
         raise BadUsage("this line asks for no installation", hint="say storage_init")
     facts = read_facts(args.facts) if args.facts else probe(host)
     if args.image:
         facts = replace(facts, image=live_image(args.image))
-    plan = make_plan(request, facts)
-    text = render(document(plan))
+    seen = _seen_removal(request, facts) if request.action is Action.UNINSTALL else _seen_plan(request, facts)
+    for warning in (*advice.unread(words), *advice.warnings(args.cmdline, words), *seen.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    text = render(seen.document)
     if args.output:
         _write(args.output, text)
-    print(text.rstrip() if args.json else to_text(plan))
-    refuse_another(request, plan)
+    print(text.rstrip() if args.json else seen.text)
+    seen.refuse()
     return EXIT_OK
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was decided, to be shown; `refuse` raises where the line pins another."""
+
+    document: dict[str, Any]
+    text: str
+    warnings: tuple[str, ...]
+    refuse: Callable[[], None]
+
+
+def _seen_plan(request: Request, facts: Facts) -> _Seen:
+    plan = make_plan(request, facts)
+    return _Seen(document(plan), to_text(plan), plan.warnings, partial(refuse_another, request, plan))
+
+
+def _seen_removal(request: Request, facts: Facts) -> _Seen:
+    removal = make_removal(request, facts)
+    refuse = partial(refuse_unpinned, request, removal_digest(removal))
+    return _Seen(removal_document(removal), removal_text(removal), request.warnings, refuse)
 
 
 def read_facts(path: Path) -> Facts:

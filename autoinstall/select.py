@@ -112,7 +112,7 @@ def select_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic:
 
 def _unlike(disk: Disk, selector: DiskSelector) -> str:
     """Why a disk is not the one that is meant; empty where it is."""
-    if selector.bus is not None and disk.bus is not selector.bus:
+    if selector.bus is not None and selector.bus not in disk.buses:
         return f"it is on {disk.bus.value if disk.bus else 'an unknown bus'}, not on {selector.bus.value}"
     return _UNLIKE[selector.by](disk, selector)
 
@@ -169,7 +169,7 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
     Key.VENDOR: lambda disk: (disk.vendor,),
     Key.SERIAL: lambda disk: (disk.serial,),
     Key.WWN: lambda disk: (disk.wwn,),
-    Key.BUS: lambda disk: (disk.bus.value if disk.bus else "",),
+    Key.BUS: lambda disk: tuple(bus.value for bus in disk.buses) or ("",),
     Key.PATH: lambda disk: (disk.path, *disk.links),
     Key.NAME: lambda disk: (disk.name,),
     Key.ROTATIONAL: lambda disk: _yes_or_no(disk.rotational),

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from autoinstall.facts import Nic
-from autoinstall.grammar_network import AddressBy
 from autoinstall.grammar_storage import KEY_BITS
 from autoinstall.layout import Layout
+from autoinstall.network import Nics, network_files
 from autoinstall.request import Request
+from autoinstall.services import SECRETS, service_files
 
 ROOT = (0, 0)
 SHADOW_GROUP = (0, 42)
 ADMIN = (1000, 1000)
 """Owners (uid, gid), fixed in every recipe: Debian's own numbers for root and shadow, ours for admin."""
 MAY_FAIL = "nofail,x-systemd.device-timeout=120s"
-MANAGEMENT_NETWORK = "/etc/systemd/network/10-management.network"
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,38 @@ class Setting:
 
     layout: Layout
     shadow: Mapping[str, str]
-    nic: Nic | None
+    nics: Nics
 
 
 def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
     """Every file that the node's configuration starts with, in the order of their paths."""
-    files = [
+    own = [
         NodeFile("/etc/machine-id", f"{machine_id(setting.layout.install_id)}\n", mode=0o444),
         NodeFile("/etc/fstab", _fstab(setting.layout)),
         *_crypttab(setting.layout),
+    ]
+    files = [*own, *running_files(request, setting.shadow, setting.nics)]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def running_files(request: Request, shadow: Mapping[str, str], nics: Nics) -> tuple[NodeFile, ...]:
+    """Those that no disk has a part in. `shadow` has the image's own lines of that file."""
+    files = [
         NodeFile("/etc/ssh/sshd_config.d/10-autoinstall.conf", _sshd(request)),
         NodeFile("/etc/sudoers.d/admin", _sudoers(request), mode=0o440),
-        *_network(request, setting.nic),
+        *_network(request, nics),
+        *_services(request),
     ]
     if request.host_name:
         files.append(NodeFile("/etc/hostname", f"{request.host_name}\n"))
         files.append(NodeFile("/etc/hosts", _hosts(request.host_name)))
     if request.admin_password_hash:
-        text = _shadow(setting.shadow, request.admin_password_hash)
+        text = _shadow(shadow, request)
         files.append(NodeFile("/etc/shadow", text, mode=0o640, owner=SHADOW_GROUP, secret=True))
     if request.ssh_keys:
         text = "".join(f"{key}\n" for key in request.ssh_keys)
         files.append(NodeFile("/home/admin/.ssh/authorized_keys", text, mode=0o600, owner=ADMIN))
-    return tuple(sorted(files, key=lambda file: file.path))
+    return tuple(files)
 
 
 def machine_id(install_id: UUID) -> str:
@@ -67,9 +76,9 @@ def machine_id(install_id: UUID) -> str:
     return uuid5(install_id, "machine-id").hex
 
 
-def default_host_name(nic: Nic | None, install_id: UUID) -> str:
-    """What the node is called until DHCP says otherwise: the last 6 digits of the management MAC."""
-    digits = nic.mac.replace(":", "") if nic else install_id.hex
+def default_host_name(nic: Nic | None, install_id: UUID | None) -> str:
+    """What the node is called until DHCP says otherwise: the last 6 digits of the management MAC, or of its id."""
+    digits = nic.mac.replace(":", "") if nic else install_id.hex if install_id else "live"
     return f"node-{digits[-6:]}"
 
 
@@ -114,36 +123,13 @@ def _sudoers(request: Request) -> str:
     return f"admin ALL=(ALL:ALL) {tag}ALL\n"
 
 
-ADDRESS_LINES = {
-    AddressBy.DHCP: ["DHCP=ipv4"],
-    AddressBy.DHCP6: ["DHCP=ipv6"],
-    AddressBy.AUTO6: ["DHCP=no", "IPv6AcceptRA=yes"],
-    AddressBy.STATIC: ["DHCP=no"],
-}
-
-
-def _network(request: Request, nic: Nic | None) -> list[NodeFile]:
-    """DHCP is asked by the MAC, in the live system and on the node alike: both get the same lease."""
-    files = []
+def _network(request: Request, nics: Nics) -> list[NodeFile]:
+    files = [NodeFile(path, text) for path, text in network_files(request, nics).items()]
     if request.time_servers is not None:
         text = f"[Time]\nNTP={' '.join(request.time_servers)}\n"
         text += "" if request.time_servers else "FallbackNTP=\n"
         files.append(NodeFile("/etc/systemd/timesyncd.conf.d/10-autoinstall.conf", text))
-    if request.address.by is not AddressBy.OFF:
-        files.append(NodeFile(MANAGEMENT_NETWORK, network_file(request, nic)))
     return files
-
-
-def network_file(request: Request, nic: Nic | None) -> str:
-    """The management NIC for systemd.network(5)."""
-    address = request.address
-    lines = ["[Match]", *([f"MACAddress={nic.mac}"] if nic else ["Type=ether", "Kind=!*"])]
-    lines += ["", "[Network]", *ADDRESS_LINES[address.by]]
-    if address.by is AddressBy.STATIC:
-        lines.append(f"Address={address.client}/{address.prefix_bits}")
-        lines += [f"Gateway={address.gateway}"] if address.gateway else []
-    lines += [f"DNS={server}" for server in request.name_servers]
-    return "\n".join([*lines, "", "[DHCPv4]", "ClientIdentifier=mac", "UseHostname=yes", ""])
 
 
 def _hosts(host_name: str) -> str:
@@ -152,7 +138,20 @@ def _hosts(host_name: str) -> str:
     return f"127.0.0.1 localhost\n127.0.1.1 {names}\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
-def _shadow(lines: Mapping[str, str], admin_hash: str) -> str:
-    """The image's shadow file with admin's hash; its age of 0 (shadow(5)) asks for a change at first use."""
-    admin = f"admin:{admin_hash}:0:0:99999:7:::"
-    return "".join(f"{admin if user == 'admin' else line}\n" for user, line in lines.items())
+def _shadow(lines: Mapping[str, str], request: Request) -> str:
+    """The image's shadow file with the hashes that are given.
+
+    The age of admin's is 0 (shadow(5)), which asks for a change at first use; root's is what it is.
+    """
+    given = {"admin": f"admin:{request.admin_password_hash}:0:0:99999:7:::"}
+    if request.root_password_hash:
+        given["root"] = f"root:{request.root_password_hash}::0:99999:7:::"
+    return "".join(f"{given.get(user, line)}\n" for user, line in lines.items())
+
+
+def _services(request: Request) -> list[NodeFile]:
+    """What the line says to programs that read it themselves."""
+    return [
+        NodeFile(path, text, mode=0o600, secret=True) if path == SECRETS else NodeFile(path, text)
+        for path, text in service_files(request.services).items()
+    ]

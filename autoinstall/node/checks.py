@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot, mounts, parti
 
 FSTAB = "/etc/fstab"
 SWAPS = "/proc/swaps"
+PART = re.compile(r"^(Bond|Bridge|VLAN)=", re.MULTILINE)
 NETWORK_FILES = Path("/etc/systemd/network")
 HEALTH_D = (Path("/usr/lib/autoinstall/health.d"), Path("/etc/autoinstall/health.d"))
 NETWORK_LIMIT_S = 60
@@ -101,7 +104,7 @@ def logging(host: Host) -> str:
 
 
 def network(host: Host) -> str:
-    """Every network file of this node has a link that is configured by it, and routable."""
+    """Every network file of this node has a link that is configured by it, and routable or part of another."""
     wanted = {str(path) for path in NETWORK_FILES.glob("*.network")}
     missing = wanted - _networks_up(host)
     if missing:
@@ -229,14 +232,22 @@ def _writable(directory: Path) -> str:
 
 
 def _networks_up(host: Host) -> set[str]:
-    """The network files whose link is configured and routable now."""
+    """The network files whose link is configured now, and routable; one that is part of another has no address."""
     listed = host.run("networkctl", "--json=short", "list", doing="asking for the state of the network")
     links: list[dict[str, Any]] = json.loads(listed.stdout)["Interfaces"]
     return {
         link.get("NetworkFile", "")
         for link in links
-        if link.get("AdministrativeState") == "configured" and link.get("OperationalState") == "routable"
+        if link.get("AdministrativeState") == "configured" and link.get("OperationalState") in _states_of(link)
     }
+
+
+def _states_of(link: dict[str, Any]) -> Sequence[str]:
+    """The states (networkctl(1)) in which a link does what its file asks: a member, a port, the NIC under a VLAN."""
+    with suppress(OSError):
+        if PART.search(Path(link.get("NetworkFile", "")).read_text()):
+            return ("enslaved", "carrier", "routable")
+    return ("routable",)
 
 
 def _any_active(host: Host, units: tuple[str, ...], doing: str) -> bool:

@@ -63,6 +63,7 @@ class Ending(Enum):
     UPGRADED = "upgraded"
     ROLLED_BACK = "rolled-back"
     UNINSTALLED = "uninstalled"
+    APPLIED = "applied"
     PLANNED = "planned"
     REFUSED = "refused"
     FAILED = "failed"

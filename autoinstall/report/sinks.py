@@ -6,11 +6,13 @@ import json
 import os
 import select
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from autoinstall.cmdline import Word
+from autoinstall.grammar_sources import LogLevel
 from autoinstall.report.events import LEVEL, Ending, Event, Kind, Result, Verdict
 
 REPORT_PORT = Path("/dev/virtio-ports/org.autoinstall.report.0")
@@ -46,10 +48,27 @@ def ready() -> None:
     daemon.notify("READY=1")
 
 
+HIDDEN: Mapping[LogLevel, tuple[Verdict, ...]] = {
+    LogLevel.ERROR: (Verdict.SUCCESS, Verdict.WARN),
+    LogLevel.WARNING: (Verdict.SUCCESS,),
+    LogLevel.INFO: (),
+    LogLevel.DEBUG: (),
+}
+"""What a console does not show. The result it always does; text for people only where nothing is hidden."""
+
+
+def alive() -> None:
+    """Tell the service manager that the run goes on."""
+    from systemd import daemon
+
+    daemon.notify("WATCHDOG=1")
+
+
 class Consoles:
     """Every console that the kernel writes to, not only /dev/console, which is the last of them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
+        self.level = LogLevel.INFO
         self._paths = paths
         self._last_percent = -1
 
@@ -60,19 +79,21 @@ class Consoles:
         return cls([Path("/dev") / name for name in names])
 
     def event(self, event: Event) -> None:
+        if event.verdict in HIDDEN[self.level]:
+            return
         if event.kind is Kind.PROGRESS:
             self._bar(event)
         elif event.kind is Kind.FINISH and event.verdict is Verdict.SUCCESS:
             self._line(f"autoinstall: {event.name}: done ({event.seconds} s)")
         elif event.verdict is Verdict.SUCCESS:
             self._last_percent = -1
-            self.say(f"autoinstall: {event.name}: {event.description}")
+            self._lines(f"autoinstall: {event.name}: {event.description}")
         else:
-            self.say(f"autoinstall: {event.name}: {event.verdict.value}: {event.description}")
+            self._lines(f"autoinstall: {event.name}: {event.verdict.value}: {event.description}")
 
     def result(self, result: Result) -> None:
         for reason in result.reasons:
-            self.say(reason)
+            self._lines(reason)
         if result.exit_code in (2, 3):
             self._line("autoinstall: Nothing was written.")
         if result.hint:
@@ -80,6 +101,10 @@ class Consoles:
         self._line(f"autoinstall: result={result.ending.value}")
 
     def say(self, text: str) -> None:
+        if not HIDDEN[self.level]:
+            self._lines(text)
+
+    def _lines(self, text: str) -> None:
         for line in text.splitlines():
             self._line(line if not line or line.startswith("autoinstall:") else f"autoinstall: {line}")
 
@@ -164,9 +189,15 @@ class Journal:
 
 
 class Memory:
-    """Keeps what was told, and the install record once it is made, for the final report."""
+    """Keeps what was told and asked, and the install record once it is made, for the final report.
+
+    `config` is the partition of a node that was made, `node_name` how it is called.
+    """
 
     def __init__(self) -> None:
+        self.words: tuple[Word, ...] = ()
+        self.node_name = ""
+        self.config = ""
         self.events: list[Event] = []
         self.record: dict[str, Any] = {}
 

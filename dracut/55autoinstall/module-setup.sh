@@ -12,7 +12,7 @@ depends() {
 
 installkernel() {
     hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console \
-        dm_verity sha256_ssse3
+        qemu_fw_cfg dm_verity sha256_ssse3
 }
 
 install() {

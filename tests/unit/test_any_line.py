@@ -9,7 +9,7 @@ from autoinstall.advice import READ_BY_OTHERS
 from autoinstall.cmdline import parse
 from autoinstall.errors import AutoinstallError
 from autoinstall.lint import opinion
-from autoinstall.parameters import NOT_YET, PARAMETERS
+from autoinstall.parameters import PARAMETERS, REFUSED
 from autoinstall.request import on_failure_from, redacted, request_from
 
 SPELLINGS = [name for row in PARAMETERS for name in (row.name, *row.aliases)]
@@ -17,7 +17,7 @@ ENDINGS = ("", "=", "=1", "=:", "=,", "=;", "=[", "=match:", "=/dev/")
 TEXTS = [
     *(example for row in PARAMETERS for example in (row.example, row.bad_example)),
     *(f"{name}{value}" for name in SPELLINGS for value in ENDINGS),
-    *sorted(NOT_YET),
+    *sorted(REFUSED),
     *READ_BY_OTHERS,
 ]
 CHARACTERS = st.sampled_from("""abz019-_.,:;/=+*?[]{}()<>|&$#!~^%@'"\\ \té²\u00a0\u0660\udc80\x07""")

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from autoinstall import chosen, layout, pin, plan, select, stacks
+from autoinstall import chosen, layout, network, pin, plan, select, stacks
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk
 from autoinstall.grammar_disks import Clause, DiskBy, Key
@@ -71,7 +71,7 @@ def take_away(rule: str | DiskBy | Key, monkeypatch: pytest.MonkeyPatch) -> None
     elif rule == EXACTLY_ONE:
         monkeypatch.setattr(chosen, "select_disk", _first)
     elif rule == NO_NIC:
-        monkeypatch.setattr(plan, "select_nic", select.fitting_nic)
+        monkeypatch.setattr(network, "select_nic", select.fitting_nic)
     else:
         mutants = [(room, mutant) for room in ROOMS for mutant in _mutants(room, rule)]
         assert len(mutants) == 1, f"{len(mutants)} functions have a rule that says {rule!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ def test_a_network_that_does_not_come_is_seen(node: Node, links: str) -> None:
     network_file = next((node.root / "network").iterdir())
     node.told["networkctl"] = Completed(0, f'{{"Interfaces": {links.replace("F", str(network_file))}}}', "")
     assert problems(node) == {"network": "waited 60 s for the network"}
+
+
+@pytest.mark.parametrize(("text", "state", "fine"), [
+    ("[Network]\nBond=bond0\n", "enslaved", True),
+    ("[Network]\nVLAN=eth0.7\n", "carrier", True),
+    ("[Network]\nVLAN=eth0.7\n", "no-carrier", False),
+    ("[Network]\nDHCP=ipv4\n", "carrier", False),
+])  # fmt: skip
+def test_a_link_that_is_part_of_another_needs_no_address(node: Node, text: str, state: str, fine: bool) -> None:
+    network_file = next((node.root / "network").iterdir())
+    network_file.write_text(text)
+    link = {"NetworkFile": str(network_file), "AdministrativeState": "configured", "OperationalState": state}
+    node.told["networkctl"] = Completed(0, json.dumps({"Interfaces": [link]}), "")
+    assert (problems(node) == {}) is fine
 
 
 def test_a_node_without_network_files_has_the_network_it_wants(node: Node) -> None:

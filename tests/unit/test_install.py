@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -10,7 +12,8 @@ import pytest
 
 from autoinstall import install as story
 from autoinstall.facts import NodeMark
-from autoinstall.host import Host
+from autoinstall.grammar_sources import Break
+from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory
 from autoinstall.slots import Slot
@@ -114,3 +117,54 @@ def test_secrets_are_not_said() -> None:
 )
 def test_how_the_machine_is_left(line: str, ending: Ending, exit_code: int, unit: str | None) -> None:
     assert story.leaving_unit(line, Result(ending, exit_code)) == unit
+
+
+class Shell(Host):
+    """A host on which the shell of a break ends by itself, the second time that it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran: list[tuple[str, ...]] = []
+
+    def run(self, *argv: str | Path, doing: str, how: Run = USUAL) -> Completed:
+        self.ran.append(tuple(str(word) for word in argv))
+        return Completed(0, "", "")
+
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+        assert not holds()
+        story.BREAK.unlink()
+        assert holds()
+        assert limit_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("words", "opened"),
+    [
+        ("autoinstall.break=pre-installer", 1),
+        ("node.break=post-installer autoinstall.break=pre-installer", 1),
+        ("autoinstall.break=pre-reboot", 0),
+        ("", 0),
+    ],
+)
+def test_a_run_waits_where_the_line_says_until_the_shell_ends(
+    a_node: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, opened: int
+) -> None:
+    lives: list[None] = []
+    monkeypatch.setattr(story, "BREAK", tmp_path / "run/break")
+    monkeypatch.setattr(story, "alive", lambda: lives.append(None))
+    host, paper = Shell(), Paper()
+    result = story.install(f"storage_init autoinstall.installed=hold {words}", host, [paper])
+    assert result.ending is Ending.ALREADY_INSTALLED
+    assert host.ran == [("systemctl", "start", "--no-block", "autoinstall-break.service")] * opened
+    assert len(lives) == 2 * opened
+    story._break_at(Break.PRE_REBOOT, host, [paper])
+    assert len(host.ran) == opened + ("pre-reboot" in words)
+
+
+@pytest.mark.parametrize(("level", "traced"), [("debug", True), ("info", False)])
+def test_each_program_is_told_of_where_the_line_says_so(a_node: None, level: str, traced: bool) -> None:
+    host, paper = Host(), Paper()
+    line = f"storage_init autoinstall.installed=hold node.log_level={level}"
+    story.install(line, host, [paper])
+    host.trace("blkid -p /dev/vda")
+    assert ("run: blkid -p /dev/vda" in paper.text) is traced

@@ -159,15 +159,23 @@ def test_who_else_reads_a_word_is_noted_once() -> None:
     assert len(notes(parse("console=tty0 console=ttyS0 quiet autoinstall.ip=dhcp foo=bar"))) == 2
 
 
-AN_ADDRESS = "ip=192.0.2.7::192.0.2.1:24 "
-NEEDS = {"netmask": AN_ADDRESS, "gateway": AN_ADDRESS,
-         "autoinstall.app_disks": "storage_init storage_vol=rest,Data2 ",
-         "autoinstall.tries": "upgrade ", "autoinstall.force": "upgrade "}  # fmt: skip
-"""Words that make sense beside others only."""
+BESIDE = {
+    "netmask": "ip=192.0.2.7::192.0.2.1:24",
+    "gateway": "ip=192.0.2.7::192.0.2.1:24",
+    "autoinstall.app_disks": "storage_init storage_vol=rest,Data2",
+    "autoinstall.tries": "upgrade",
+    "autoinstall.force": "upgrade",
+    "autoinstall.syslog_protocol": "syslog=log.example",
+    "management_port": "management_server=engine.example",
+    "management_server_fingerprint": "management_server=engine.example",
+    "kdump_ssh": "kdump_ssh_key=https://dump.example/key crashkernel=256M",
+    "kdump_ssh_key": "kdump_ssh=dump@dump.example crashkernel=256M",
+}
+"""What a word needs beside it."""
 
 
 @pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
 def test_every_example_is_fine_and_every_bad_one_is_not(capsys: pytest.CaptureFixture[str], row: Any) -> None:
-    before = NEEDS.get(row.name, "")
-    assert said(capsys, before + row.example)[0] == 0
-    assert said(capsys, before + row.bad_example)[0] == 2
+    before = BESIDE.get(row.name, "")
+    assert said(capsys, f"{before} {row.example}")[0] == 0
+    assert said(capsys, f"{before} {row.bad_example}")[0] == 2

@@ -26,7 +26,13 @@ class Recording(Host):
 
 @pytest.mark.parametrize(
     ("words", "used"),
-    [("ip=192.0.2.7::192.0.2.1:24:host BOOTIF=link", True), ("ip=dhcp", False), ("ip=off", False), ("", False)],
+    [
+        ("ip=192.0.2.7::192.0.2.1:24:host BOOTIF=link", True),
+        ("ip=dhcp", False),
+        ("ip=off", False),
+        ("", False),
+        ("bond=bond0:enp0s3 network_layout=bridged", True),
+    ],
 )
 def test_an_address_of_the_line_is_used_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, used: bool
@@ -37,5 +43,5 @@ def test_an_address_of_the_line_is_used_at_once(
     livenet.use_address(request, plan, host)
     assert host.ran == ([("networkctl", "reload")] if used else [])
     written = {path.name: path.read_text() for path in tmp_path.glob("network/*")}
-    planned = {Path(file.path).name: file.text for file in plan.files if file.path.endswith(".network")}
+    planned = {Path(file.path).name: file.text for file in plan.files if "/network/" in file.path}
     assert written == (planned if used else {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
-from autoinstall.parameters import NOT_YET, PARAMETERS, REFUSED, Parameter, canonical, is_kept, row_of
+from autoinstall.parameters import PARAMETERS, REFUSED, Parameter, canonical, is_kept, row_of
 from tests.unit.machines import HASH
 
 BY_NAME = pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
@@ -38,7 +40,6 @@ def test_it_may_be_written_with_our_prefix_and_either_dash(row: Parameter) -> No
 def test_no_spelling_belongs_to_two_rows() -> None:
     spellings = [spelling for row in PARAMETERS for spelling in (row.name, *row.aliases)]
     assert len(spellings) == len(set(spellings))
-    assert not NOT_YET & {*spellings, *REFUSED}
     assert not REFUSED.keys() & set(spellings)
 
 
@@ -54,11 +55,25 @@ def test_secrets_and_modes_never_survive_into_the_boot_entry() -> None:
 
 
 SECRET = [row for row in PARAMETERS if row.secret]
+WRONG_SECRETS = [
+    "hunter2",
+    HASH[:20],
+    "$1$md5$" + "x" * 22,
+    "salt$" + "x" * 86,
+    "http://example.org/key",
+    "a 'b' \\c",
+]
 
 
 @pytest.mark.parametrize("row", SECRET, ids=lambda row: row.name)
-@pytest.mark.parametrize("value", ["hunter2", HASH[:20], "$1$md5$" + "x" * 22, "salt$" + "x" * 86])
-def test_a_secret_is_never_told_in_its_own_error(row: Parameter, value: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        row.parse(value)
-    assert value not in str(caught.value)
+def test_a_secret_is_never_told_in_its_own_error(row: Parameter) -> None:
+    errors = {}
+    for value in WRONG_SECRETS:
+        with suppress(ValueError):
+            row.parse(value)
+            continue
+        with pytest.raises(ValueError) as caught:
+            row.parse(value)
+        errors[value] = str(caught.value)
+    assert len(errors) >= 3
+    assert not [value for value, text in errors.items() if value in text]

@@ -150,3 +150,24 @@ def test_a_nic_fits(word: str, nic: Nic) -> None:
 def test_a_missing_nic_is_refused_with_those_there_are() -> None:
     with pytest.raises(Refused, match=r"eth9 52:54:00:00:00:09 no carrier"):
         select_nic(boot_interface("link"), [DARK])
+
+
+LUN = Disk("/dev/sdc", "disk", 1 << 40, 512, Bus.SCSI, "LUN", links=("/dev/disk/by-path/pci-1-scsi-0:2:0:0",))
+SAS = replace(LUN, path="/dev/sdd", serial="SAS", links=("/dev/disk/by-path/pci-2-sas-phy3-lun-0",))
+ON_USB = replace(USB, bus=Bus.USB)
+
+
+@pytest.mark.parametrize(
+    ("word", "chosen"),
+    [("usb", ON_USB), ("sas", SAS), ("match:bus=sas", SAS), ("match:bus!=sas+size=1T", LUN), ("sas:SAS", SAS)],
+)
+def test_a_bus_alone_means_the_one_disk_on_it(word: str, chosen: Disk) -> None:
+    """On USB also a stick, but for the one that this system runs from; SAS is told by udev in the path only."""
+    medium = replace(ON_USB, path="/dev/sdy", serial="LIVE", live_medium=True)
+    assert select_disk(disk(word), [medium, VDA, ON_USB, LUN, SAS]) is chosen
+
+
+def test_a_sas_disk_is_on_scsi_too() -> None:
+    assert select_disk(disk("scsi"), [VDA, SAS]) is SAS
+    with pytest.raises(Refused, match="fits 2 disks"):
+        select_disk(disk("scsi"), [LUN, SAS])

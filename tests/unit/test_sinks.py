@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import Stopped
+from autoinstall.grammar_sources import LogLevel
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.sinks import Consoles, Memory, write_line
 
@@ -52,6 +53,27 @@ def test_the_last_line_is_the_result(tmp_path: Path) -> None:
         "autoinstall: hint: name another",
         "autoinstall: result=refused",
     ]
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [("error", "F"), ("warning", "WF"), ("info", "SWFsay"), ("debug", "SWFsay")]
+)
+def test_a_console_shows_as_much_as_it_is_told_to_and_always_the_result(
+    tmp_path: Path, level: str, shown: str
+) -> None:
+    path = tmp_path / "console"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    consoles = Consoles([path])
+    consoles.level = LogLevel(level)
+    for text, verdict in (("S", Verdict.SUCCESS), ("W", Verdict.WARN), ("F", Verdict.FAIL)):
+        consoles.event(Event("a", Kind.NOTE, text, 0.0, verdict))
+    consoles.say("say")
+    consoles.result(Result(Ending.FAILED, 4, ("a reason",)))
+    lines = os.read(reader, 65536).decode().split("\r\n")[:-1]
+    os.close(reader)
+    assert "".join(line.rpartition(" ")[2] for line in lines[:-2]) == shown
+    assert lines[-2:] == ["autoinstall: a reason", "autoinstall: result=failed"]
 
 
 def test_a_failure_that_wrote_does_not_claim_otherwise(tmp_path: Path) -> None:

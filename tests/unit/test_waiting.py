@@ -74,6 +74,12 @@ def test_every_disk_of_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
     assert said == [f"waiting for the disk {name}, 5 s at most" for name in ("serial:B", "serial:C", "nvme:ALL")]
 
 
+def test_each_nic_of_a_bond_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"storage_init bond=bond0:eth9,{MACHINE.nics[0].name},eth8 BOOTIF=bond0 autoinstall.carrier_timeout=5"
+    _, said = wait(monkeypatch, line)
+    assert said == ["waiting for the NIC eth9, 5 s at most", "waiting for the NIC eth8, 5 s at most"]
+
+
 def test_the_watchdog_hears_of_a_day_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, _ = wait(monkeypatch, "storage_init=serial:NOSUCH autoinstall.disk_timeout=86400")
     times = [0.0, *(now_s for now_s, _, _ in clock.told), clock.now_s]

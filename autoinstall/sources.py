@@ -1,0 +1,160 @@
+"""All words that a run is asked with: of the line, of the file that it names, and of systemd's credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from autoinstall.cmdline import Word, parse
+from autoinstall.errors import BadWords, Refused, TookTooLong
+from autoinstall.grammar_sources import OnMedium
+from autoinstall.host import Host
+from autoinstall.mounts import mounted
+from autoinstall.parameters import PARAMETERS, PREFIX, canonical, is_kept, row_of
+
+SYSTEM_CREDENTIALS = Path("/run/credentials/@system")
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+BY_LABEL = Path("/dev/disk/by-label")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+WORDS = "autoinstall.words"
+LARGEST_BYTES = 1 << 16
+MEDIUM_LIMIT_S = 60
+ANSWER_LIMIT_S = 30
+NETWORK_LIMIT_S = 90
+
+LINE_ONLY = frozenset((WORDS, "autoinstall.end", "autoinstall.on_failure", "rescue"))
+"""Words that are read where no file can be: by the initramfs, by systemd, and where a run has died."""
+
+
+def with_file(words: Sequence[Word], host: Host) -> tuple[Word, ...]:
+    """The words, with those of the file that autoinstall.words names in its place.
+
+    Raises BadWords for what no such file may hold, Refused where it cannot be read.
+    """
+    return tuple(one for word in words for one in _expanded(word, host))
+
+
+def with_credentials(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words, each secret one replaced by its credential where there is one. Raises BadWords."""
+    given = credentials()
+    names = [word.name for word in given]
+    return (*given, *(word for word in words if canonical(word.name) not in names))
+
+
+def credentials() -> tuple[Word, ...]:
+    """The secrets that systemd has for this run (systemd.exec(5)). Raises BadWords for one that is none of ours."""
+    secret = {_credential(row.name): row.name for row in PARAMETERS if row.secret}
+    there = [path.name for path in _files(SYSTEM_CREDENTIALS) if path.name.startswith(PREFIX)]
+    unknown = [f"credential {name}: there is no secret word of that name" for name in there if name not in secret]
+    if unknown:
+        raise BadWords(*unknown, hint=f"known: {', '.join(sorted(secret))}")
+    own = _files(Path(os.environ[CREDENTIALS])) if CREDENTIALS in os.environ else ()
+    return tuple(Word(secret[path.name], _secret_text(path)) for path in own if path.name in secret)
+
+
+def refuse_unchecked(urls: Sequence[str]) -> None:
+    """Raises Refused for an https URL where this image has nothing to check a certificate with."""
+    if any(url.startswith("https:") for url in urls) and not CERTIFICATES.exists():
+        raise Refused(
+            "https is asked for, and this image lacks the feature certificates, which brings what it is checked with",
+            hint="use an image with the package ca-certificates",
+        )
+
+
+def _expanded(word: Word, host: Host) -> Iterator[Word]:
+    yield word
+    row = row_of(word.name)
+    if row and row.name == WORDS:
+        try:
+            source = row.parse(word.value)
+        except ValueError:
+            return  # whoever reads the line tells
+        yield from words_of(_read(source, host))
+
+
+def words_of(text: str) -> tuple[Word, ...]:
+    """The words of such a file: one a line; # begins a comment. Raises BadWords with all that is wrong."""
+    found: list[Word] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        words = parse(line)
+        why = _why_not(words[0]) if len(words) == 1 else "more than one word; double quotes protect blanks"
+        problems += [f"{WORDS}: line {number}: {why}"] if why else []
+        found += words
+    if problems:
+        raise BadWords(*problems, hint="correct the file")
+    return tuple(found)
+
+
+def _why_not(word: Word) -> str:
+    if canonical(word.name) in LINE_ONLY:
+        return f"{word.name} must stand on the kernel command line itself"
+    known = row_of(word.name) or is_kept(word.name) or word.name.startswith(PREFIX)
+    return "" if known else f"{word.name} is no word of ours, and nobody else reads this file"
+
+
+def _read(source: object, host: Host) -> str:
+    data = _from_medium(source, host) if isinstance(source, OnMedium) else _from_server(str(source), host)
+    if len(data) > LARGEST_BYTES:
+        raise Refused(f"{WORDS}: the file has more than {LARGEST_BYTES} bytes", hint="name a file of words")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadWords(f"{WORDS}: the file is no text: {error}", hint="name a file of words") from error
+
+
+def _from_medium(source: OnMedium, host: Host) -> bytes:
+    device = BY_LABEL / source.label
+    try:
+        host.wait_for(str(device), device.exists, MEDIUM_LIMIT_S)
+    except TookTooLong as error:
+        raise Refused(f"{WORDS}: no medium has the label {source.label}", hint="insert it, and boot again") from error
+    with mounted(host, str(device), "ro") as root:
+        try:
+            with (root / source.path.lstrip("/")).open("rb") as file:
+                return file.read(LARGEST_BYTES + 1)
+        except OSError as error:
+            raise Refused(f"{WORDS}: {source.path} on {source.label}: {error.strerror}", hint="look there") from error
+
+
+def _from_server(url: str, host: Host) -> bytes:
+    """What the server has, asked again and again while the network comes up."""
+    from urllib.error import URLError
+    from urllib.request import urlopen  # a tenth of all that a run imports
+
+    refuse_unchecked([url])
+    data, why = b"", ""
+
+    def fetched() -> bool:
+        nonlocal data, why
+        try:
+            with urlopen(url, timeout=ANSWER_LIMIT_S) as answer:
+                data = answer.read(LARGEST_BYTES + 1)
+        except (URLError, OSError) as error:
+            why = str(error)
+            return False
+        return True
+
+    try:
+        host.wait_for(url, fetched, NETWORK_LIMIT_S)
+    except TookTooLong as error:
+        raise Refused(f"{WORDS}: {url} cannot be fetched: {why}", hint="look at the server") from error
+    return data
+
+
+def _credential(name: str) -> str:
+    return PREFIX + name.removeprefix(PREFIX)
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
+
+
+def _secret_text(path: Path) -> str:
+    try:
+        return path.read_text().rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise BadWords(f"credential {path.name}: is no text", hint="give it as text") from error
