@@ -63,7 +63,7 @@ def _seeded(lab: Lab, seed: int) -> int:
     for name in SEEDED:
         found = caught(lab, name, seed)
         missed += not found
-        print(f"{'caught' if found else 'MISSED'}  {name}: {found[0].problem if found else ''}", flush=True)
+        print(f"{'caught' if found else 'MISSED'}  {name}: {found[-1].problem if found else ''}", flush=True)
     print(f"{len(SEEDED) - missed} of {len(SEEDED)} seeded bugs caught")
     return 1 if missed else 0
 

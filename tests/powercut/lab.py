@@ -86,14 +86,17 @@ class Lab:
             content.apply(entry)
         return content
 
-    def run(self, trace: Trace, wanted: int, seed: int) -> Outcome:
-        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come."""
+    def run(self, trace: Trace, wanted: int, seed: int, until: str | None = None) -> Outcome:
+        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come.
+
+        Or until a violation says `until`.
+        """
         began_s = time.monotonic()
         content = self.content(trace)
-        look = Look(self, trace, seed)
+        look = Look(self, trace, seed, until)
         look.at(content, sure_cuts(trace))
         drawn = 0
-        while True:
+        while not look.over:
             before = look.outcome.distinct
             draw = Draw(max(LEAST_DRAWN, wanted - before), seed, first=drawn)
             content = self.content(trace)
@@ -126,11 +129,12 @@ class Lab:
 class Look:
     """Looks at states of a trace, and keeps what came of it."""
 
-    def __init__(self, lab: Lab, trace: Trace, seed: int) -> None:
+    def __init__(self, lab: Lab, trace: Trace, seed: int, until: str | None = None) -> None:
         sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
         self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
         self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
-        self._trace, self._seed = trace, seed
+        self._trace, self._seed, self._until = trace, seed, until
+        self.over = False
         stretch = trace.entries[trace.begin : trace.end]
         self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
 
@@ -143,6 +147,9 @@ class Look:
             problem = broken_promise(self._eyes, self._workshop, known(self._trace.marks, cut.at))
             if problem:
                 self.outcome.violations.append(Violation(self._trace.name, self._seed, cut, problem))
+                self.over = self._until is not None and self._until in problem
+            if self.over:
+                break
         self.outcome.mended = self._workshop.count
 
 

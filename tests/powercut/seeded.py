@@ -33,9 +33,10 @@ class Bug:
 
 
 def caught(lab: Lab, name: str, seed: int) -> list[Violation]:
-    """What the laboratory reports of a trace with that bug."""
+    """What the laboratory reports of a trace with that bug; the last of it tells of the bug, or it is missed."""
     bug = SEEDED[name]
-    return lab.run(bug.put_in(lab, lab.trace(bug.phase)), STATES, seed).violations
+    found = lab.run(bug.put_in(lab, lab.trace(bug.phase)), STATES, seed, until=bug.told).violations
+    return found if found and bug.told in found[-1].problem else []
 
 
 # Finding things

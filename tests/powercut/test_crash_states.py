@@ -5,10 +5,20 @@ The same from the command line, and with other seeds: python -m tests.powercut -
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from autoinstall.image.manifest import parse_manifest
+from autoinstall.node.state import STATE_COPIES
+from autoinstall.slots import Slot, parse_env
+from tests.powercut.boots import Eyes
 from tests.powercut.conftest import lab_of
+from tests.powercut.cuts import Cut
 from tests.powercut.lab import Lab
+from tests.powercut.marks import HEALTHY
 from tests.powercut.record import PHASES
 from tests.powercut.recording import SETTINGS
 
@@ -39,6 +49,29 @@ def test_every_promise_is_kept_whenever_the_power_fails(lab: Lab, phase: str) ->
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_promise_is_kept_in_tens_of_thousands_of_states(setting: str, phase: str) -> None:
     keeps_its_promises(lab_of(setting), phase, MANY[phase])
+
+
+@pytest.mark.parametrize("cut", ["prefix@{begin}", "subset@{end}.5", "reordered@{end}.1", "prefix@{end}"])
+def test_grub_itself_reads_what_our_readers_read(lab: Lab, tmp_path: Path, cut: str) -> None:
+    """grub-fstest is GRUB's own code. The cuts are around the writes with which GRUB counts and a slot is marked."""
+    trace = lab.trace("first-boot")
+    healthy = next(mark.at for mark in trace.marks if mark.what == HEALTHY and mark.at > trace.begin)
+    content = lab.state(trace, Cut.parse(cut.format(begin=trace.begin + 1, end=healthy + 3)), SEED)
+    eyes = Eyes(content, lab.recording.brought)
+    disk = content.write_to(tmp_path / "disk.raw")
+    first, second = (grub_reads(disk, f"(loop0,gpt2)/{name}") for name in STATE_COPIES)
+    assert eyes.esp.copies == (parse_env(first), parse_env(second))
+    manifest = parse_manifest(grub_reads(disk, "(loop0,gpt3)/manifest.json"))
+    assert eyes.image_id(Slot.A) == manifest.image_id
+    kernel = grub_reads(disk, f"(loop0,gpt3)/{manifest.files[0].name}")
+    assert hashlib.sha256(kernel).hexdigest() == manifest.files[0].sha256
+
+
+def grub_reads(disk: Path, name: str) -> bytes:
+    """A file, as GRUB reads it."""
+    done = subprocess.run(["grub-fstest", disk, "cat", name], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_numbers_are_those_that_the_documentation_gives() -> None:

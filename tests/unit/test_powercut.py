@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.powercut.content import Content
@@ -23,6 +23,7 @@ Writes = list[tuple[int, int, int]]
 """First sector, how many, and the byte that they hold."""
 
 SECTORS = 64
+few = settings(max_examples=30)
 FLUSH = replace(NOTHING, is_flush=True)
 REGIONS = {"left": (8, 24), "right": (24, 40)}
 WRITES = st.lists(st.tuples(st.integers(0, SECTORS - 9), st.integers(1, 8), st.integers(0, 3)), max_size=12)
@@ -46,6 +47,7 @@ def reference(disk: bytearray, entry: Entry, store: Store) -> None:
     disk[entry.sector * SECTOR : entry.end * SECTOR] = store.read(entry.data, entry.count)
 
 
+@few
 @given(WRITES)
 def test_content_is_what_was_written_and_every_change_can_be_undone(writes: Writes) -> None:
     trace = trace_of(writes)
@@ -59,6 +61,7 @@ def test_content_is_what_was_written_and_every_change_can_be_undone(writes: Writ
         assert (content.read(0, len(disk)), content.digest()) == (before, digest)
 
 
+@few
 @given(WRITES, WRITES)
 def test_digests_are_equal_where_the_bytes_are(one: Writes, other: Writes) -> None:
     both = trace_of([*one, *other])
@@ -72,6 +75,7 @@ def test_digests_are_equal_where_the_bytes_are(one: Writes, other: Writes) -> No
         assert (first.digest(*names) == second.digest(*names)) is (first.read(*place) == second.read(*place))
 
 
+@few
 @given(WRITES, st.integers(0, 9))
 def test_what_was_flushed_is_there_and_what_was_not_given_is_not(writes: Writes, seed: int) -> None:
     trace = trace_of(writes, flush_every=3)
