@@ -16,7 +16,7 @@ installkernel() {
 
 install() {
     local unit
-    inst_multiple blkid cat date e2fsck fsck.ext4 mount mkdir reboot poweroff readlink sleep timeout tr udevadm umount
+    inst_multiple blkid cat date dd e2fsck fsck.ext4 mount mkdir reboot poweroff readlink sleep timeout tr udevadm umount
     inst_simple "$moddir/autoinstall-lib.sh" /lib/autoinstall-lib.sh
     for unit in sysroot.mount systemd-networkd.service systemd-networkd.socket; do
         inst_simple "$moddir/not-on-a-node.conf" "$systemdsystemunitdir/$unit.d/not-on-a-node.conf"
