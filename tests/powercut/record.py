@@ -133,7 +133,12 @@ def record(setting: Setting, place: Path) -> None:
 def _keep(image: Image, place: Path) -> None:
     """What the oracles compare with; and the ISO, for real boots."""
     for name in BOOT_FILES:
-        words = ["unsquashfs", "-cat", image.place / "root.squashfs", f"usr/lib/autoinstall/boot/{name}"]
+        words: list[str | Path] = [
+            "unsquashfs",
+            "-cat",
+            image.place / "root.squashfs",
+            f"usr/lib/autoinstall/boot/{name}",
+        ]
         (place / name).write_bytes(subprocess.run(words, check=True, capture_output=True).stdout)
     for name in ("manifest.json", image.iso.name):
         (image.place / name).rename(place / name)

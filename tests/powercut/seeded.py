@@ -14,9 +14,8 @@ from tests.powercut.content import Content
 from tests.powercut.fat import ENTRY_BYTES
 from tests.powercut.lab import Lab, Violation
 from tests.powercut.marks import HEALTHY
-from tests.powercut.trace import NOTHING, SECTOR, Entry, Trace
+from tests.powercut.trace import FLUSH, NOTHING, SECTOR, Entry, Trace
 
-FLUSH = replace(NOTHING, is_flush=True)
 STATES = 0  # all that are sure, and one round of drawn ones
 ENV_NAME = b"ENV        "
 FREE_CLUSTER = 0x8000

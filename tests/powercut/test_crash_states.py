@@ -17,9 +17,8 @@ from autoinstall.slots import Slot, parse_env
 from tests.powercut.boots import Eyes
 from tests.powercut.conftest import lab_of
 from tests.powercut.cuts import Cut
-from tests.powercut.lab import Lab
+from tests.powercut.lab import TRACES, Lab
 from tests.powercut.marks import HEALTHY
-from tests.powercut.record import PHASES
 from tests.powercut.recording import SETTINGS
 from tests.powercut.seeded import SEEDED
 from tests.vm.image import ROOT
@@ -27,30 +26,38 @@ from tests.vm.image import ROOT
 pytestmark = pytest.mark.vm
 
 SEED = 1
-QUICK = {"install": 520, "first-boot": 500, "config": 400, "rearm": 300, "reboot": 400}
-"""Distinct states of each trace, for every day: 2,120."""
-MANY = {"install": 2500, "first-boot": 6000, "config": 5500, "rearm": 5500, "reboot": 6000}
-"""Of each machine, for `make test-all`: 51,000 of both."""
+QUICK = {"install": 520, "first-boot": 500, "config": 400, "rearm": 300, "reboot": 400, "uninstall": 100, "wipe": 100}
+"""Distinct states of each trace, for every day: 2,320."""
+MANY = {
+    "install": 2500,
+    "first-boot": 6000,
+    "config": 5500,
+    "rearm": 5500,
+    "reboot": 6000,
+    "uninstall": 100,
+    "wipe": 100,
+}
+"""Of each machine, for `make test-all`: 51,400 of both."""
 
 
-def keeps_its_promises(lab: Lab, phase: str, wanted: int) -> None:
+def keeps_its_promises(lab: Lab, name: str, wanted: int) -> None:
     """Cut it; each state in which something is broken is told, with how to see it again."""
-    outcome = lab.run(lab.trace(phase), wanted, SEED)
+    outcome = lab.run(lab.trace(name), wanted, SEED)
     told = "\n".join(map(str, outcome.violations[:20]))
     assert not outcome.violations, f"{len(outcome.violations)} of {outcome.states} states:\n{told}"
     assert outcome.distinct >= wanted, f"{outcome.states} cuts gave only {outcome.distinct} distinct states"
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_every_promise_is_kept_whenever_the_power_fails(lab: Lab, phase: str) -> None:
-    keeps_its_promises(lab, phase, QUICK[phase])
+@pytest.mark.parametrize("name", TRACES)
+def test_every_promise_is_kept_whenever_the_power_fails(lab: Lab, name: str) -> None:
+    keeps_its_promises(lab, name, QUICK[name])
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("name", TRACES)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_promise_is_kept_in_tens_of_thousands_of_states(setting: str, phase: str) -> None:
-    keeps_its_promises(lab_of(setting), phase, MANY[phase])
+def test_every_promise_is_kept_in_tens_of_thousands_of_states(setting: str, name: str) -> None:
+    keeps_its_promises(lab_of(setting), name, MANY[name])
 
 
 @pytest.mark.parametrize("cut", ["prefix@{begin}", "subset@{end}.5", "reordered@{end}.1", "prefix@{end}"])

@@ -17,14 +17,13 @@ from tests.powercut.fat import Fat, Unreadable
 from tests.powercut.lab import states
 from tests.powercut.marks import HEALTHY, INSTALLED, Mark
 from tests.powercut.promises import known
-from tests.powercut.trace import NOTHING, SECTOR, Entry, Store, Trace
+from tests.powercut.trace import FLUSH, SECTOR, Entry, Store, Trace
 
 Writes = list[tuple[int, int, int]]
 """First sector, how many, and the byte that they hold."""
 
 SECTORS = 64
 few = settings(max_examples=30)
-FLUSH = replace(NOTHING, is_flush=True)
 REGIONS = {"left": (8, 24), "right": (24, 40)}
 WRITES = st.lists(st.tuples(st.integers(0, SECTORS - 9), st.integers(1, 8), st.integers(0, 3)), max_size=12)
 
