@@ -12,6 +12,7 @@ help:
 	@echo 'make demo       a virtual machine installs itself, and boots as a node (make demo-node: and stays)'
 	@echo 'make image      the image and its ISO, to OUT=$(OUT); RECIPE=$(RECIPE), or metal, or a file'
 	@echo 'make test       linters, unit tests, virtual machines; test-unit, test-vm, test-all: one part, or more of it'
+	@echo 'make powercut   a machine on record, its power cut in thousands of places: what is left, and what is wrong with it'
 	@echo 'make lint       linters only'
 	@echo 'make bench      what it costs, beside dd and a script by hand, into docs/performance.md; on an idle host'
 
@@ -43,6 +44,10 @@ test-vm: setup
 bench: setup
 	@$(PYTHON) -m tests.bench $(PARTS)
 
+# WORDS: --states 50000, --seed 2, --seeded, … see docs/reliability.md.
+powercut: setup
+	@$(PYTHON) -m tests.powercut $(WORDS)
+
 lint: setup
 	$(PYTEST) -q tests/unit/test_linters.py tests/unit/test_architecture.py
 
@@ -54,4 +59,4 @@ clean:
 	rm -rf $(OUT) .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup image demo demo-node test test-all test-unit test-vm bench lint format clean
+.PHONY: help setup image demo demo-node test test-all test-unit test-vm bench powercut lint format clean

@@ -17,8 +17,8 @@ installkernel() {
 
 install() {
     local unit
-    inst_multiple blkid cat date dmsetup e2fsck fsck.ext4 losetup mount mkdir reboot poweroff readlink sed sleep timeout \
-        tr udevadm umount
+    inst_multiple blkid cat date dd dmsetup e2fsck fsck.ext4 losetup mount mkdir reboot poweroff readlink sed sleep \
+        timeout tr udevadm umount
     inst_simple "$moddir/autoinstall-lib.sh" /lib/autoinstall-lib.sh
     for unit in sysroot.mount systemd-networkd.service systemd-networkd.socket; do
         inst_simple "$moddir/not-on-a-node.conf" "$systemdsystemunitdir/$unit.d/not-on-a-node.conf"

@@ -26,8 +26,18 @@ autoinstall_device() {
     printf '%s\n' "$_dev"
 }
 
+# Prints where the ext4 filesystem on $1 has the first backup of its superblock, for e2fsck: by the magic number and the
+# block size, which no mount changes. Never guessed: an older filesystem may have left a backup elsewhere.
+autoinstall_backup_superblock() {
+    [ "$(dd if="$1" bs=1 skip=1080 count=2 2>/dev/null | tr '\357' E)" = SE ] || return 0
+    case $(dd if="$1" bs=1 skip=1048 count=1 2>/dev/null | tr '\000\002' 14) in
+    1) echo "-b 8193 -B 1024" ;;
+    4) echo "-b 32768 -B 4096" ;;
+    esac
+}
+
 # Repairs the ext4 filesystem on $1 as far as that needs no decision. Prints why it must not be written all the same.
-# e2fsck -p does not look for the backups of a superblock that a power cut tore in two (tests/powercut): we do.
+# e2fsck -p does not look for the backup of a superblock that a power cut tore in two (tests/powercut): we do.
 autoinstall_why_not_written() {
     local _device _backup _status
     _device=$(readlink -f "$1")
@@ -35,13 +45,14 @@ autoinstall_why_not_written() {
         echo "$1 takes no writes"
         return 0
     fi
-    for _backup in "" "-b 8193 -B 1024" "-b 32768 -B 4096"; do
+    e2fsck -p "$1" >/dev/null 2>&1
+    _status=$?
+    # 8: it could not even begin.
+    if [ "$_status" = 8 ] && _backup=$(autoinstall_backup_superblock "$1") && [ -n "$_backup" ]; then
         # shellcheck disable=SC2086 # words
         e2fsck -p $_backup "$1" >/dev/null 2>&1
         _status=$?
-        # 8: it could not even begin.
-        [ "$_status" = 8 ] || break
-    done
+    fi
     # 0: clean, 1 and 2: repaired.
     [ "$_status" -le 2 ] || echo "$1 needs e2fsck by hand"
 }

@@ -9,8 +9,7 @@ import argparse
 import sys
 
 from tests.powercut.cuts import Cut
-from tests.powercut.lab import Lab, Outcome
-from tests.powercut.record import PHASES
+from tests.powercut.lab import TRACES, Lab, Outcome
 from tests.powercut.recording import SETTINGS, recorded
 from tests.powercut.seeded import SEEDED, caught
 
@@ -24,18 +23,18 @@ def main() -> int:
     parser.add_argument("--states", type=int, default=2500, help="distinct states to look for, over all traces")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="bios-virtio", help="the machine")
-    parser.add_argument("--trace", choices=list(PHASES), action="append", help="this one only; may be repeated")
+    parser.add_argument("--trace", choices=list(TRACES), action="append", help="this one only; may be repeated")
     parser.add_argument("--only", type=Cut.parse, metavar="CUT", help="one cut of --trace, such as torn@120.7")
     parser.add_argument("--seeded", action="store_true", help="put bugs in instead, and see each of them caught")
     asked = parser.parse_args()
     lab = Lab(recorded(SETTINGS[asked.setting]))
-    names = asked.trace or list(PHASES)
+    names = asked.trace or list(TRACES)
     if asked.only and len(names) != 1:
         parser.error("--only needs one --trace")
     if asked.seeded:
         return _seeded(lab, asked.seed)
     print(f"seed {asked.seed}, {asked.setting}, {lab.recording.place}\n{HEAD}", flush=True)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for name in names:
         trace = lab.trace(name)
         if asked.only:
@@ -63,7 +62,7 @@ def _seeded(lab: Lab, seed: int) -> int:
     for name in SEEDED:
         found = caught(lab, name, seed)
         missed += not found
-        print(f"{'caught' if found else 'MISSED'}  {name}: {found[0].problem if found else ''}", flush=True)
+        print(f"{'caught' if found else 'MISSED'}  {name}: {found[-1].problem if found else ''}", flush=True)
     print(f"{len(SEEDED) - missed} of {len(SEEDED)} seeded bugs caught")
     return 1 if missed else 0
 

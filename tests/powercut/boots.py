@@ -1,7 +1,7 @@
 """What firmware, GRUB and the installer make of a disk, offline: does it boot, from which slot, is all of it there.
 
 Read as they read: the primary table alone, no journal. Whether the installer takes the disk for a finished node
-is the product's own answer (probe.node_table).
+is the product's own answer (marks.our_table).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from autoinstall import block, gpt
 from autoinstall.errors import AutoinstallError
 from autoinstall.facts import NodeMark
 from autoinstall.image.manifest import Manifest, parse_manifest
+from autoinstall.marks import our_table
 from autoinstall.node.state import STATE_COPIES
-from autoinstall.probe import node_table
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
 from autoinstall.slots import Slot, SlotState, parse_env, pick, read_state
 from autoinstall.steps.bootloader import ESP_FILES
@@ -78,8 +78,8 @@ class Eyes:
     def _mark(self) -> NodeMark | None:
         disk = SimpleNamespace(path="", size_bytes=self.content.size_bytes, sector_bytes=SECTOR)
         with patch.object(block, "read_direct", lambda _path, offset, size: self.content.read(offset, size)):
-            found = node_table(disk)  # type: ignore[arg-type]
-        return found[0] if found else None
+            found = our_table(disk)  # type: ignore[arg-type]
+        return found[0] if found and isinstance(found[0], NodeMark) else None
 
     @property
     def may_start(self) -> bool:

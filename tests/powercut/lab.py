@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autoinstall.layout import PARTITIONS
 from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
+from tests.powercut.desk import DESK, written
+from tests.powercut.marks import HEALTHY, Mark
 from tests.powercut.mends import Workshop
 from tests.powercut.promises import broken_promise, known
+from tests.powercut.record import PHASES
 from tests.powercut.recording import Recording
 from tests.powercut.trace import SECTOR, Trace, read_log
 from tests.vm.hardware import DISK_BYTES
 
 LEAST_DRAWN, LEAST_NEW = 200, 0.02
 """A round draws so many cuts at least, and is the last where less than this share of them are new states."""
+TRACES = (*PHASES, *DESK)
 FIRST_PARTITION = (1 << 20) // SECTOR
 
 
@@ -62,11 +66,19 @@ class Lab:
         self.recording = recording
         self._entries, self._store = read_log(recording.log)
 
-    def trace(self, phase: str) -> Trace:
-        """A phase of the recording."""
-        begin, end = self.recording.stretch(phase)
+    def trace(self, name: str) -> Trace:
+        """A phase of the recording, or what a step of DESK does to the node in its state before the last phase."""
+        if name in DESK:
+            return self._at_the_desk(name)
+        begin, end = self.recording.stretch(name)
         marks = sorted(self.recording.marks, key=lambda mark: mark.at)
-        return Trace(phase, self._entries, begin, end, marks, self._store)
+        return Trace(name, self._entries, begin, end, marks, self._store)
+
+    def _at_the_desk(self, name: str) -> Trace:
+        begin, _ = self.recording.stretch(list(PHASES)[-1])
+        before = Trace(name, self._entries[:begin], begin, begin, (Mark(0, HEALTHY),), self._store)
+        entries = [*before.entries, *written(name, self.content(before))]
+        return replace(before, entries=entries, end=len(entries))
 
     @cached_property
     def regions(self) -> Mapping[str, tuple[int, int]]:
@@ -86,14 +98,17 @@ class Lab:
             content.apply(entry)
         return content
 
-    def run(self, trace: Trace, wanted: int, seed: int) -> Outcome:
-        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come."""
+    def run(self, trace: Trace, wanted: int, seed: int, until: str | None = None) -> Outcome:
+        """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come.
+
+        Or until a violation says `until`.
+        """
         began_s = time.monotonic()
         content = self.content(trace)
-        look = Look(self, trace, seed)
+        look = Look(self, trace, seed, until)
         look.at(content, sure_cuts(trace))
         drawn = 0
-        while True:
+        while not look.over:
             before = look.outcome.distinct
             draw = Draw(max(LEAST_DRAWN, wanted - before), seed, first=drawn)
             content = self.content(trace)
@@ -126,11 +141,12 @@ class Lab:
 class Look:
     """Looks at states of a trace, and keeps what came of it."""
 
-    def __init__(self, lab: Lab, trace: Trace, seed: int) -> None:
+    def __init__(self, lab: Lab, trace: Trace, seed: int, until: str | None = None) -> None:
         sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
         self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
         self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
-        self._trace, self._seed = trace, seed
+        self._trace, self._seed, self._until = trace, seed, until
+        self.over = False
         stretch = trace.entries[trace.begin : trace.end]
         self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
 
@@ -143,6 +159,9 @@ class Look:
             problem = broken_promise(self._eyes, self._workshop, known(self._trace.marks, cut.at))
             if problem:
                 self.outcome.violations.append(Violation(self._trace.name, self._seed, cut, problem))
+                self.over = self._until is not None and self._until in problem
+            if self.over:
+                break
         self.outcome.mended = self._workshop.count
 
 

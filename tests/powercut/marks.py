@@ -41,8 +41,8 @@ class Notes:
         at = SUPERBLOCK.unpack(head)[2] if len(head) == SUPERBLOCK.size else 0
         self.marks.append(Mark(at, what, acknowledged, **facts))  # type: ignore[arg-type]
 
-    def on_event(self, event: Event) -> bool:
-        """A report came. The machine goes on."""
+    def on_event(self, event: Event) -> None:
+        """A report came."""
         kind = event.get("event_type")
         if kind == "result":
             self.note(INSTALLED if event["result"] == "installed" else str(event["result"]))
@@ -50,7 +50,6 @@ class Notes:
             self.note(str(event["node"]))
         else:
             self.note(f"{kind} {event.get('name', '')}".strip())
-        return False
 
     def save(self, path: Path) -> None:
         """Keep them."""

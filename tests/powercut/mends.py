@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.powercut.boots import NONSENSE, Eyes
-from tests.powercut.ext4 import Ext4
+from tests.powercut.ext4 import MAGIC, Ext4
 
 REPAIRED = 2
 """e2fsck's highest exit status with which a node mounts a filesystem for writing."""
 CANNOT_BEGIN = "8 of"
-BACKUPS = ("", "-b 8193 -B 1024", "-b 32768 -B 4096")
-"""The superblocks that the node tries, one after the other, where e2fsck cannot even begin."""
+BACKUPS = {0: "-b 8193 -B 1024", 2: "-b 32768 -B 4096"}
+"""Where the superblock's first backup is, by the logarithm of the block size in KiB."""
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -55,10 +55,12 @@ class Workshop:
 
 def _repair(path: str) -> str:
     """As dracut/55autoinstall/mount-node.sh does; and what is left then must be sound in every part."""
-    for backup in BACKUPS:
+    problem = _e2fsck(["-p"], path, REPAIRED)
+    if problem.startswith(CANNOT_BEGIN):
+        with open(path, "rb") as file:
+            superblock = file.read(2048)[1024:]
+        backup = BACKUPS.get(superblock[24], "") if superblock[56:58] == MAGIC.to_bytes(2, "little") else ""
         problem = _e2fsck(["-p", *backup.split()], path, REPAIRED)
-        if not problem.startswith(CANNOT_BEGIN):
-            break
     return problem or _e2fsck(["-f", "-n"], path, 0)
 
 

@@ -5,7 +5,6 @@ One log holds it all, from the blank disk on; each phase is a stretch of it, and
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,11 +120,10 @@ def record(setting: Setting, place: Path) -> None:
     hardware = Hardware(setting.firmware, disks=(disk,), cdrom=image.iso, reboots=True, cpus=2)
     notes = Notes(log)
     with Machine(hardware, place, key=key) as machine:
-        machine.kill_at(notes.on_event)
+        machine.hand_events_to(notes.on_event)
         for name, run in PHASES.items():
             run(Session(machine, notes))
             notes.note(f"end of {name}")
-        (place / "result.json").write_text(json.dumps(machine.result(1)))
     assert any(mark.what == INSTALLED for mark in notes.marks)
     notes.save(place / "marks.json")
     _keep(image, place)
@@ -135,7 +133,12 @@ def record(setting: Setting, place: Path) -> None:
 def _keep(image: Image, place: Path) -> None:
     """What the oracles compare with; and the ISO, for real boots."""
     for name in BOOT_FILES:
-        words = ["unsquashfs", "-cat", image.place / "root.squashfs", f"usr/lib/autoinstall/boot/{name}"]
+        words: list[str | Path] = [
+            "unsquashfs",
+            "-cat",
+            image.place / "root.squashfs",
+            f"usr/lib/autoinstall/boot/{name}",
+        ]
         (place / name).write_bytes(subprocess.run(words, check=True, capture_output=True).stdout)
     for name in ("manifest.json", image.iso.name):
         (image.place / name).rename(place / name)

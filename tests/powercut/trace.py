@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.powercut.marks import Mark
-from tests.vm.writes import FLUSH, FUA, WriteLog
+from tests.vm import writes
 
 SECTOR = 512
 ZEROS = bytes(SECTOR)
@@ -72,6 +72,7 @@ class Entry:
 
 
 NOTHING = Entry(0, 0, 0)
+FLUSH = Entry(0, 0, 0, is_flush=True)
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,16 @@ def read_log(path: Path) -> tuple[list[Entry], Store]:
     """Everything in a log."""
     store = Store(path)
     entries = []
-    for write in WriteLog(path):
+    for write in writes.WriteLog(path):
         if write.is_data:
             entry = Entry(
                 write.start_bytes // SECTOR,
                 write.size_bytes // SECTOR,
                 write.log_offset // SECTOR,
-                is_durable=bool(write.flags & FUA),
+                is_durable=bool(write.flags & writes.FUA),
             )
             store.know(entry.data, entry.count)
         else:
-            entry = replace(NOTHING, is_flush=bool(write.flags & FLUSH))
+            entry = replace(NOTHING, is_flush=bool(write.flags & writes.FLUSH))
         entries.append(entry)
     return entries, store

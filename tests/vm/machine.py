@@ -122,6 +122,10 @@ class Machine:
             if wanted(event):
                 self._process.kill()
 
+        self.hand_events_to(look)
+
+    def hand_events_to(self, look: Callable[[Event], None]) -> None:
+        """From now on, call `look` with each report in the moment it comes."""
         self._on_event = look
 
     def kill(self) -> None:
