@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable
+from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
@@ -86,13 +86,23 @@ def test_an_iso_is_mounted_read_only(image: Path, tmp_path: Path, monkeypatch: p
     assert asked == [(str(tmp_path / "node.iso"), "ro")]
 
 
-def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadUsage, match="is not there"):
         _look(str(tmp_path / "gone.iso"))
     with pytest.raises(BadUsage, match="neither http"):
         _look("ftp://192.0.2.1/image")
     with pytest.raises(ImageInvalid, match="holds no image"):
         _look(str(tmp_path))
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        raise ToolFailed("mounting it: wrong fs type")
+        yield
+
+    monkeypatch.setattr(staging, "mounted", mounted)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(ImageInvalid, match=r"photo\.jpg holds no image: mounting it: wrong fs type"):
+        _look(str(tmp_path / "photo.jpg"))
 
 
 def test_a_url_is_looked_at_then_fetched_whole(url: str, tmp_path: Path) -> None:
