@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
-from autoinstall.host import Host
+from autoinstall.host import Completed, Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
 from autoinstall.node import upgrade as verb
@@ -253,6 +253,13 @@ def test_a_boot_without_health_keeps_what_systemd_says(
     assert fallback.main(argparse.Namespace(), node) == 0
     kept = json.loads(fallback.TRIALS.read_text())
     assert (kept["slot"], kept["why"]) == ("A", ["systemd went to emergency mode; failed: nothing"])
+    jobs = "12 hang.service start running\n13 autoinstall-fallback.service start running\n"
+    node.told["systemctl"] = Completed(3, jobs, "")
+    assert fallback._what_systemd_says(node) == [
+        "it was not found good in time; waiting: hang.service; failed: hang.service"
+    ]
+    node.told["systemctl"] = Completed(3, jobs + "14 emergency.target start waiting\n", "")
+    assert fallback._what_systemd_says(node)[0].startswith("systemd went to emergency mode; failed: hang.service")
     (tmp_path / "health.json").touch()
     fallback.forget_trials()
     fallback.main(argparse.Namespace(), node)

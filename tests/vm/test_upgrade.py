@@ -133,11 +133,25 @@ def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp
 HEALTH_D = {
     "autoinstall/health.d/tyre": "#!/bin/sh\necho flat\n! grep -q rd.autoinstall.slot=B /proc/cmdline\n",
 }
+ONLY_B = "ConditionKernelCommandLine=rd.autoinstall.slot=B"
+HANG = {
+    "systemd/system/hang.service": f"[Unit]\n{ONLY_B}\nBefore=boot-complete.target\n"
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n",
+    "systemd/system/autoinstall-health.service.d/hang.conf": "[Unit]\nRequires=hang.service\nAfter=hang.service\n",
+    "systemd/system/autoinstall-deadline.timer.d/short.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=30s\n",
+}
+EMERGENCY = {
+    "systemd/system/gone.service": f"[Unit]\n{ONLY_B}\nDefaultDependencies=no\nBefore=local-fs.target\n"
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/false\n",
+    "systemd/system/local-fs.target.d/gone.conf": "[Unit]\nRequires=gone.service\n",
+}
 NO_ROOT = {"var/lib/dracut/hooks/mount/10-bad.sh": b"die 'no root today'\n"}
 BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
     "health": ({}, HEALTH_D, "health.d/tyre: exit status 1: flat"),
     "panic": (PANIC, {}, "left no word"),
     "initramfs": (NO_ROOT, {}, "no root today"),
+    "deadline": ({}, HANG, "it was not found good in time; waiting: "),
+    "emergency": ({}, EMERGENCY, "systemd went to emergency mode; failed: gone.service"),
     "kernel": ({}, {}, "the boot loader could not load it"),
 }
 BAD_LIMIT_S = 300
