@@ -8,14 +8,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.node import records
 from autoinstall.node.state import RUN, booted_slot, slot_state
 from autoinstall.slots import Slot
-from autoinstall.upgrade import OnNode, name_of
+
+if TYPE_CHECKING:
+    from autoinstall.upgrade import OnNode
 
 TRIALS = Path("/var/log/autoinstall/trials.jsonl")
 """On Logging, one line for each boot on trial that gave up. boot-failed.sh of the initramfs adds to it too."""
@@ -84,6 +86,8 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
 
 def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str]) -> dict[str, Any] | None:
     """The record of an image that was given up for the slot that runs. Pure."""
+    from autoinstall.upgrade import name_of  # of no use to a boot that went well, as all of its kind
+
     slot = node.state.primary
     if node.booted in (None, slot) or node.state.good(slot) or not node.state.good(slot.other):
         return None

@@ -27,9 +27,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     found: dict[str, Any] = {"node": OnNode(FELL, Slot.A, {Slot.A: OLD, Slot.B: NEW})}
     write_state(esp, FELL)
     monkeypatch.setattr(ondisk, "this_node", lambda host: None)
-    monkeypatch.setattr(markgood, "this_node", lambda host: None)
     monkeypatch.setattr(ondisk, "read_node", lambda host, _: found["node"])
-    monkeypatch.setattr(markgood, "read_node", lambda host, _: found["node"])
     monkeypatch.setattr(markgood.roles, "follow", lambda host, state: found.update(followed=state))
     monkeypatch.setattr(fallback, "TRIALS", node.root / "log/trials.jsonl")
     monkeypatch.setattr(fallback, "PSTORE", node.root / "pstore")
