@@ -176,8 +176,7 @@ def test_an_image_that_does_not_come_up_gives_way_and_the_old_one_says_why(
         machine.wait_for_line("^autoinstall: booting slot B", BAD_LIMIT_S)
         machine.wait_for_line("^autoinstall: booting slot A", BAD_LIMIT_S, unless=NEVER)
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S, unless=NEVER).group(1) == "A"
-        result = machine.result(60)
-        assert result["result"] == "rolled-back", result
+        result = machine.wait_for_event(60, event_type="result", result="rolled-back")
         assert why in "\n".join(result["reasons"])
         machine.wait_for_line("^autoinstall: result=rolled-back", 60)
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
