@@ -154,7 +154,10 @@ def read_state_files(esp: Path) -> SlotState:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotHere(f"the slot state cannot be locked: {error.strerror}", hint="run this as root") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

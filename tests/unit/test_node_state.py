@@ -104,3 +104,9 @@ def test_the_state_is_not_read_while_it_is_changed(node: Node, esp: Path) -> Non
     change_slot_state(node, change)
     readers[0].join(5)
     assert seen == ["changed", "B"]
+
+
+def test_who_may_not_lock_the_state_is_told(node: Node, esp: Path) -> None:
+    (node.root / "run/slots.lock").mkdir()
+    with pytest.raises(CannotHere, match="cannot be locked: Is a directory"):
+        slot_state(node)

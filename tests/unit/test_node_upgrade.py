@@ -159,6 +159,10 @@ def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest
         pass
     with verb.only_one():
         pass
+    (node.root / "run/upgrade.lock").unlink()
+    (node.root / "run/upgrade.lock").mkdir()
+    with pytest.raises(Refused, match="cannot be locked: Is a directory"), verb.only_one():
+        pass
 
 
 # What a node remembers
