@@ -8,19 +8,22 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.node import records
 from autoinstall.node.state import RUN, booted_slot, slot_state
 from autoinstall.slots import Slot
-from autoinstall.upgrade import OnNode, name_of
+
+if TYPE_CHECKING:
+    from autoinstall.upgrade import OnNode
 
 TRIALS = Path("/var/log/autoinstall/trials.jsonl")
 """On Logging, one line for each boot on trial that gave up. boot-failed.sh of the initramfs adds to it too."""
 CHECKED = RUN / "health.json"
 PSTORE = Path("/var/lib/systemd/pstore")
+EMERGENCY, OWN_UNIT = "emergency.target", "autoinstall-fallback.service"
 LAST_KERNEL_LINES = 6
 LAST_REASONS = 4
 LONGEST_REASON = 300
@@ -83,6 +86,8 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
 
 def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str]) -> dict[str, Any] | None:
     """The record of an image that was given up for the slot that runs. Pure."""
+    from autoinstall.upgrade import name_of  # of no use to a boot that went well, as all of its kind
+
     slot = node.state.primary
     if node.booted in (None, slot) or node.state.good(slot) or not node.state.good(slot.other):
         return None
@@ -135,11 +140,11 @@ def _last_kernel_lines(host: Host) -> list[str]:
 
 def _what_systemd_says(host: Host) -> list[str]:
     try:
-        emergency = host.run("systemctl", "is-active", "emergency.target", doing="asking for the state", how=ASKING)
-        failed = _names(host, "--failed")
-        if emergency.status == 0:
+        active = host.run("systemctl", "is-active", EMERGENCY, doing="asking for the state", how=ASKING).status == 0
+        failed, waiting = _names(host, "--failed"), _names(host, "list-jobs")
+        if active or EMERGENCY in waiting:
             return [f"systemd went to emergency mode; failed: {failed or 'nothing'}"]
-        return [f"it was not found good in time; waiting: {_names(host, 'list-jobs')}; failed: {failed or 'nothing'}"]
+        return [f"it was not found good in time; waiting: {waiting or 'nothing'}; failed: {failed or 'nothing'}"]
     except AutoinstallError as error:
         return [f"it gave up, and systemd did not say why: {error}"]
 
@@ -147,5 +152,5 @@ def _what_systemd_says(host: Host) -> list[str]:
 def _names(host: Host, question: str) -> str:
     """The units that systemctl lists."""
     told = host.run("systemctl", question, "--no-legend", "--plain", doing="asking for units", how=ASKING).stdout
-    words = [word for line in told.splitlines() for word in line.split() if "." in word]
+    words = [word for line in told.splitlines() for word in line.split() if "." in word and word != OWN_UNIT]
     return " ".join(words[:12])

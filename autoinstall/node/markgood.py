@@ -8,10 +8,8 @@ from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.node import records, roles
 from autoinstall.node.fallback import forget_trials
-from autoinstall.node.ondisk import read_node, this_node
 from autoinstall.node.state import booted_slot, change_slot_state
 from autoinstall.slots import SlotState, mark_good, rearm
-from autoinstall.upgrade import raised_floor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +40,10 @@ def _follow(host: Host, state: SlotState) -> None:
 
     None of it is worth a boot: what fails is told, and tried again at the next one.
     """
+    # All that reads disks: a shutdown, which only re-arms, does not wait for these imports.
+    from autoinstall.node.ondisk import read_node, this_node
+    from autoinstall.upgrade import raised_floor
+
     try:
         roles.follow(host, state)
         node = read_node(host, this_node(host))

@@ -94,7 +94,7 @@ def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> S
 def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotState]) -> SlotState:
     """The same for the ESP on `device`, of a node that need not run. What `change` raises leaves all as it is."""
     with _alone():
-        before = state_on(host, device)
+        before = _read(host, device)
         after = change(before)
         if after != before:
             with mounted(host, device, "rw", "noatime") as esp:
@@ -103,7 +103,16 @@ def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotS
 
 
 def state_on(host: Host, device: str) -> SlotState:
-    """The slot state on the ESP `device`, as GRUB reads it. Raises StateUnreadable."""
+    """The slot state on the ESP `device`, as GRUB reads it. Raises StateUnreadable.
+
+    Not while somebody changes it: Linux does not mount read-only what is mounted read-write (EBUSY), nor the other
+    way round, and the change, or this, would fail.
+    """
+    with _alone():
+        return _read(host, device)
+
+
+def _read(host: Host, device: str) -> SlotState:
     with mounted(host, device, "ro") as esp:
         return read_state_files(esp)
 
@@ -145,7 +154,10 @@ def read_state_files(esp: Path) -> SlotState:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotHere(f"the slot state cannot be locked: {error.strerror}", hint="run this as root") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

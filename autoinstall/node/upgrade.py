@@ -72,7 +72,10 @@ def main(args: argparse.Namespace, host: Host) -> int:
 @contextmanager
 def only_one() -> Iterator[None]:
     """Nobody else changes what the slots of this node hold. Raises Refused."""
-    fd = os.open(RUN / "upgrade.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(RUN / "upgrade.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from autoinstall.node import fallback, health, markgood, ondisk, records
+from autoinstall.errors import CannotHere, Refused
+from autoinstall.node import fallback, health, markgood, ondisk, records, rollback, upgrade
 from autoinstall.node.health import Finding, Health
-from autoinstall.node.state import write_state
+from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
 from autoinstall.slots import Slot, SlotState
 from autoinstall.upgrade import OnNode
@@ -27,9 +28,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     found: dict[str, Any] = {"node": OnNode(FELL, Slot.A, {Slot.A: OLD, Slot.B: NEW})}
     write_state(esp, FELL)
     monkeypatch.setattr(ondisk, "this_node", lambda host: None)
-    monkeypatch.setattr(markgood, "this_node", lambda host: None)
     monkeypatch.setattr(ondisk, "read_node", lambda host, _: found["node"])
-    monkeypatch.setattr(markgood, "read_node", lambda host, _: found["node"])
     monkeypatch.setattr(markgood.roles, "follow", lambda host, state: found.update(followed=state))
     monkeypatch.setattr(fallback, "TRIALS", node.root / "log/trials.jsonl")
     monkeypatch.setattr(fallback, "PSTORE", node.root / "pstore")
@@ -127,3 +126,39 @@ def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = results[0].to_json()
     assert (plain["result"], plain["fallen"]["image_id"]) == ("rolled-back", NEW.image_id)
     assert plain["reasons"][1] == "  why"
+
+
+@pytest.fixture
+def to_roll_back(there: dict[str, Any], node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """That node, ready for its verb `rollback`."""
+    monkeypatch.setattr(upgrade, "RUN", node.root / "run")
+    monkeypatch.setattr(rollback, "this_node", lambda host: argparse.Namespace(booted=Slot.A))
+    monkeypatch.setattr(rollback, "read_node", lambda host, _: there["node"])
+    return there
+
+
+ROLL_BACK = argparse.Namespace(json=False, reboot=False)
+
+
+def test_a_rollback_says_what_is_booted_next(
+    node: Node, esp: Path, to_roll_back: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rollback.main(ROLL_BACK, node) == 0
+    assert slot_state(node) == SlotState(Slot.A, 3, True, 0, False)
+    said = capsys.readouterr().out
+    assert said.startswith("slot A is booted next: 1.0 (")
+    assert said.endswith("), which runs now\n")
+
+
+def test_a_rollback_looks_again_before_it_writes(node: Node, esp: Path, to_roll_back: dict[str, Any]) -> None:
+    changed = SlotState(Slot.B, 3, False, 3, True)
+    write_state(esp, changed)
+    with pytest.raises(Refused, match="the slot state changed meanwhile"):
+        rollback.main(ROLL_BACK, node)
+    assert slot_state(node) == changed
+
+
+def test_a_system_without_slots_has_nothing_to_go_back_to(node: Node, to_roll_back: dict[str, Any]) -> None:
+    (node.root / "run/slot-name").unlink()
+    with pytest.raises(CannotHere, match="does not run from a slot"):
+        rollback.main(ROLL_BACK, node)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,4 +96,28 @@ def test_a_copy_of_another_length_is_left_alone(esp: Path, data: bytes) -> None:
 def test_a_copy_that_is_gone_is_told(node: Node, esp: Path) -> None:
     (esp / state.STATE_COPIES[0]).unlink()
     with pytest.raises(StateUnreadable, match="reading the slot state"):
+        slot_state(node)
+
+
+def test_the_state_is_not_read_while_it_is_changed(node: Node, esp: Path) -> None:
+    """The mount of one would be refused to the other."""
+    seen: list[str] = []
+
+    def change(there: SlotState) -> SlotState:
+        reader = threading.Thread(target=lambda: seen.append(slot_state(node).primary.value))
+        reader.start()
+        reader.join(0.2)
+        seen.append("changed")
+        readers.append(reader)
+        return replace(there, primary=Slot.B)
+
+    readers: list[threading.Thread] = []
+    change_slot_state(node, change)
+    readers[0].join(5)
+    assert seen == ["changed", "B"]
+
+
+def test_who_may_not_lock_the_state_is_told(node: Node, esp: Path) -> None:
+    (node.root / "run/slots.lock").mkdir()
+    with pytest.raises(CannotHere, match="cannot be locked: Is a directory"):
         slot_state(node)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable
-from autoinstall.host import Host
+from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
+from autoinstall.host import Completed, Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
 from autoinstall.node import upgrade as verb
@@ -86,13 +86,23 @@ def test_an_iso_is_mounted(image: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == [tmp_path / "node.iso"]
 
 
-def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadUsage, match="is not there"):
         _look(str(tmp_path / "gone.iso"))
     with pytest.raises(BadUsage, match="neither http"):
         _look("ftp://192.0.2.1/image")
     with pytest.raises(ImageInvalid, match="holds no image"):
         _look(str(tmp_path))
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        raise ToolFailed("mounting it: wrong fs type")
+        yield
+
+    monkeypatch.setattr(staging, "mounted", mounted)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(ImageInvalid, match=r"photo\.jpg holds no image: mounting it: wrong fs type"):
+        _look(str(tmp_path / "photo.jpg"))
 
 
 def test_a_url_is_looked_at_then_fetched_whole(url: str, tmp_path: Path) -> None:
@@ -148,6 +158,10 @@ def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest
     with verb.only_one(), pytest.raises(Refused, match="is under way"), verb.only_one():
         pass
     with verb.only_one():
+        pass
+    (node.root / "run/upgrade.lock").unlink()
+    (node.root / "run/upgrade.lock").mkdir()
+    with pytest.raises(Refused, match="cannot be locked: Is a directory"), verb.only_one():
         pass
 
 
@@ -243,6 +257,13 @@ def test_a_boot_without_health_keeps_what_systemd_says(
     assert fallback.main(argparse.Namespace(), node) == 0
     kept = json.loads(fallback.TRIALS.read_text())
     assert (kept["slot"], kept["why"]) == ("A", ["systemd went to emergency mode; failed: nothing"])
+    jobs = "12 hang.service start running\n13 autoinstall-fallback.service start running\n"
+    node.told["systemctl"] = Completed(3, jobs, "")
+    assert fallback._what_systemd_says(node) == [
+        "it was not found good in time; waiting: hang.service; failed: hang.service"
+    ]
+    node.told["systemctl"] = Completed(3, jobs + "14 emergency.target start waiting\n", "")
+    assert fallback._what_systemd_says(node)[0].startswith("systemd went to emergency mode; failed: hang.service")
     (tmp_path / "health.json").touch()
     fallback.forget_trials()
     fallback.main(argparse.Namespace(), node)

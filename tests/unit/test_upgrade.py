@@ -166,6 +166,31 @@ def test_a_rollback_calls_off_an_upgrade_that_waits() -> None:
     assert state == SlotState(Slot.A, 3, True, 0, False)
 
 
+states = st.builds(
+    SlotState, st.sampled_from(Slot), st.integers(0, 3), st.booleans(), st.integers(0, 3), st.booleans()
+)
+
+
+@given(states, st.sampled_from([*Slot, None]), st.integers(1, 3))
+def test_from_any_state_the_slot_that_is_kept_is_good_and_what_a_bad_image_ends_in(
+    state: SlotState, booted: Slot | None, tries: int
+) -> None:
+    try:
+        plan = decided(node(state, booted))
+    except Refused:
+        assert not state.good(booted) if booted else not (state.a_ok or state.b_ok)
+        return
+    assert state.good(plan.kept)
+    assert plan.target is not booted
+    after = flip(disarm(state, plan.target), plan.target, tries)
+    for _ in range(tries):
+        slot, after = pick(after)
+        assert slot is plan.target
+    for _ in range(9):
+        slot, after = pick(after)
+        assert slot is plan.kept
+
+
 # Any life of a node: what may happen to it, in any order, and what must hold all the time.
 
 
