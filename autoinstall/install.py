@@ -83,11 +83,13 @@ def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
 
 def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     words = cmdline.parse(line)
+    _say_as_much(telling_from(words), host, sinks)
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
     words = _all_words(words, host, sinks)
     telling = telling_from(words)
-    _tell_as_asked(telling, host, sinks)
+    _say_as_much(telling, host, sinks)
+    _begin(telling, sinks)
     request = request_from(words)
     refuse_unchecked([*telling.urls, telling.trigger])
     if request.action in (Action.NONE, Action.RESCUE):
@@ -124,11 +126,15 @@ def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> 
     return probe(host, image)
 
 
-def _tell_as_asked(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
+def _begin(telling: Telling, sinks: Sequence[Sink]) -> None:
     for sink in sinks:
         if isinstance(sink, Servers):
             sink.begin(telling.urls)
-        elif isinstance(sink, Consoles):
+
+
+def _say_as_much(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
+    for sink in sinks:
+        if isinstance(sink, Consoles):
             sink.level = telling.level
     if telling.level is LogLevel.DEBUG:
         host.trace = lambda line: _say(sinks, f"run: {line}")

@@ -19,7 +19,9 @@ from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot, mounts, parti
 
 FSTAB = "/etc/fstab"
 SWAPS = "/proc/swaps"
-PART = re.compile(r"^(Bond|Bridge|VLAN)=", re.MULTILINE)
+BOND_MEMBER = re.compile(r"^Bond=", re.MULTILINE)
+PART = re.compile(r"^(Bridge|VLAN)=", re.MULTILINE)
+"""In a network file: its link is part of another. A NIC of a bond may be without a cable: the others are there."""
 NETWORK_FILES = Path("/etc/systemd/network")
 HEALTH_D = (Path("/usr/lib/autoinstall/health.d"), Path("/etc/autoinstall/health.d"))
 NETWORK_LIMIT_S = 60
@@ -105,7 +107,7 @@ def logging(host: Host) -> str:
 
 def network(host: Host) -> str:
     """Every network file of this node has a link that is configured by it, and routable or part of another."""
-    wanted = {str(path) for path in NETWORK_FILES.glob("*.network")}
+    wanted = {str(path) for path in NETWORK_FILES.glob("*.network") if not BOND_MEMBER.search(path.read_text())}
     missing = wanted - _networks_up(host)
     if missing:
         host.wait_for("the network", lambda: not wanted - _networks_up(host), NETWORK_LIMIT_S)
@@ -243,10 +245,10 @@ def _networks_up(host: Host) -> set[str]:
 
 
 def _states_of(link: dict[str, Any]) -> Sequence[str]:
-    """The states (networkctl(1)) in which a link does what its file asks: a member, a port, the NIC under a VLAN."""
+    """The states (networkctl(1)) in which a link does what its file asks; a port or a VLAN's NIC need less."""
     with suppress(OSError):
         if PART.search(Path(link.get("NetworkFile", "")).read_text()):
-            return ("enslaved", "carrier", "routable")
+            return ("enslaved", "carrier", "degraded-carrier", "routable")
     return ("routable",)
 
 

@@ -131,8 +131,10 @@ def test_a_network_that_does_not_come_is_seen(node: Node, links: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "state", "fine"), [
-    ("[Network]\nBond=bond0\n", "enslaved", True),
+    ("[Network]\nBond=bond0\n", "no-carrier", True),
+    ("[Network]\nBridge=br0\n", "enslaved", True),
     ("[Network]\nVLAN=eth0.7\n", "carrier", True),
+    ("[Network]\nVLAN=eth0.7\n", "degraded-carrier", True),
     ("[Network]\nVLAN=eth0.7\n", "no-carrier", False),
     ("[Network]\nDHCP=ipv4\n", "carrier", False),
 ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from autoinstall.facts import NodeMark
 from autoinstall.grammar_sources import Break
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Memory
+from autoinstall.report.sinks import Consoles, Memory
 from autoinstall.slots import Slot
 from tests.unit.machines import HASH, MACHINE, VDA
 
@@ -168,3 +169,14 @@ def test_each_program_is_told_of_where_the_line_says_so(a_node: None, level: str
     story.install(line, host, [paper])
     host.trace("blkid -p /dev/vda")
     assert ("run: blkid -p /dev/vda" in paper.text) is traced
+
+
+def test_a_console_that_is_to_say_little_does_not_even_say_the_line(a_node: None, tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    line = "storage_init autoinstall.installed=hold autoinstall.log_level=warning use_strong_rng"
+    story.install(line, Host(), [Paper(), Consoles([path])])
+    told = os.read(reader, 65536).decode()
+    os.close(reader)
+    assert told.splitlines() == ["autoinstall: plan: WARN: use_strong_rng: it has no effect on this system"]

@@ -106,7 +106,8 @@ def test_a_node_on_a_bonded_bridge_is_healthy_and_delivers_what_a_server_did_not
     with listener(port) as up, Machine(hardware, tmp_path, name="node") as node:
         node.wait_for_line(HEALTHY, NODE_LIMIT_S)
         assert "MII Status: up\n" in node.shell("cat /proc/net/bonding/bond0")
-        assert f"Currently Active Slave: {second}" in node.shell("cat /proc/net/bonding/bond0")
+        active = node.shell("cat /sys/class/net/bond0/bonding/active_slave").strip()
+        assert node.shell(f"cat /sys/class/net/{active}/bonding_slave/perm_hwaddr").strip() == MAC
         assert node.shell("cat /sys/class/net/brbond0/address").strip() == hardware.mac
         assert "10.0.9." in node.shell("ip -4 -o address show brbond0")
         node.shell("while test -e /etc/autoinstall/report.json; do udevadm settle; done", SETTLE_LIMIT_S)
