@@ -95,11 +95,11 @@ def test_what_is_no_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         _look(str(tmp_path))
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, file: Path) -> Iterator[Path]:
         raise ToolFailed("mounting it: wrong fs type")
         yield
 
-    monkeypatch.setattr(staging, "mounted", mounted)
+    monkeypatch.setattr(staging, "mounted_file", mounted)
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(ImageInvalid, match=r"photo\.jpg holds no image: mounting it: wrong fs type"):
         _look(str(tmp_path / "photo.jpg"))

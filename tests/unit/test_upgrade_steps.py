@@ -127,7 +127,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     class OnDisk:
         slot_bytes = dict.fromkeys(Slot, 2048 * MIB)
 
-    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: facts)
     monkeypatch.setattr(fromedium, "node_on", lambda disk: OnDisk())
