@@ -156,7 +156,7 @@ def test_all_sources_make_one_request_and_no_secret_is_said(
         seen.append(MACHINE)
         return MACHINE
 
-    monkeypatch.setattr(story, "find_image", lambda *_: None)
+    monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", probe)
     paper = Paper()

@@ -79,7 +79,7 @@ def test_rescue_wins() -> None:
 
 
 def test_a_dry_run_tells_what_would_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
+    monkeypatch.setattr(story, "find_image", lambda *_: None)
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: replace(MACHINE, disks=(NODE,)))
     told = Memory()
