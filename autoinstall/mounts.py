@@ -20,6 +20,7 @@ FILESYSTEMS = ("ext4", "vfat")
 """All that is mounted of a node. A filesystem of another type answers EINVAL."""
 FLAGS = {"rw": 0, "ro": 1, "noatime": 1024}
 ALWAYS = 2 | 4 | 8 | 32768
+BIND = 4096
 """From linux/mount.h: nosuid, nodev, noexec; and silent, as the log need not hear which type it is not."""
 
 
@@ -58,6 +59,20 @@ def mounted_file(host: Host, file: Path) -> Iterator[Path]:
         yield where
     finally:
         host.run("umount", where, doing=f"unmounting {file}")
+
+
+@contextmanager
+def below_root(host: Host) -> Iterator[Path]:
+    """What / is, without all that is mounted on it: of a node its image. Raises MountFailed."""
+    where = _place("root")
+    try:
+        host.mount("/", where, ("none", ""), BIND)
+    except OSError as error:
+        raise MountFailed(f"looking below what is mounted on /: {error.strerror}") from error
+    try:
+        yield where
+    finally:
+        _unmount(host, "/", where)
 
 
 def _place(source: str) -> Path:

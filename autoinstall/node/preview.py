@@ -7,15 +7,15 @@ import stat
 from pathlib import Path
 
 from autoinstall.host import Host
-from autoinstall.mounts import mounted_file
+from autoinstall.mounts import below_root, mounted_file
 
 KEPT = Path("/config/etc/upper")
 SQUASHFS = "root.squashfs"
 
 
-def shadowed(host: Host, old: Path, new: Path) -> list[str]:
-    """Of the images in two directories: the files of /etc that the node keeps, and that differ between the two."""
-    with mounted_file(host, old / SQUASHFS) as old_root, mounted_file(host, new / SQUASHFS) as new_root:
+def shadowed(host: Host, new: Path) -> list[str]:
+    """The files of /etc that the node keeps, and that differ between the image that runs and that in a directory."""
+    with below_root(host) as old_root, mounted_file(host, new / SQUASHFS) as new_root:
         return hidden_changes(KEPT, old_root / "etc", new_root / "etc")
 
 

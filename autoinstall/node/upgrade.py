@@ -22,7 +22,7 @@ from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
-from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot
+from autoinstall.node.state import RUN, booted_slot
 from autoinstall.node.upgrading import carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
@@ -125,7 +125,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
 
 def _preview(plan: UpgradePlan, offer: Offer, host: Host, sinks: Sequence[Sink]) -> Result:
     """What an upgrade would do, and what of the node's own /etc would hide a default that is another now."""
-    hidden = shadowed(host, BOOTED_IMAGE, offer.directory) if offer.directory else None
+    hidden = shadowed(host, offer.directory) if offer.directory else None
     for sink in sinks:
         sink.say(_preview_text(hidden))
     return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json(), "shadowed": hidden})
