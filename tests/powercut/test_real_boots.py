@@ -48,7 +48,7 @@ def test_a_state_that_a_cut_left_boots_as_the_oracles_say(lab: Lab, tmp_path: Pa
     mark = Eyes(content, lab.recording.brought).mark
     disk = Disk(content.write_to(tmp_path / "disk.raw"))
     firmware = list(Firmware)[number % len(Firmware)]
-    with Machine(Hardware(firmware, disks=(disk,), cpus=2), tmp_path, name=str(cut)) as machine:
+    with Machine(Hardware(firmware, disks=(disk,)), tmp_path, name=str(cut)) as machine:
         if mark and mark.finished:
             machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         else:
@@ -62,7 +62,7 @@ def test_the_iso_starts_over_on_what_a_cut_install_left(lab: Lab, tmp_path: Path
     begun = next(mark.at for mark in trace.marks if mark.what == "finish install/partition-table")
     cut = Cut.parse(f"reordered@{dice.randrange(begun, trace.end - 2)}.{number}")
     disk = Disk(lab.state(trace, cut, SEED).write_to(tmp_path / "disk.raw"))
-    with Machine(Hardware(disks=(disk,), cdrom=lab.recording.iso, cpus=2), tmp_path, name="again") as machine:
+    with Machine(Hardware(disks=(disk,), cdrom=lab.recording.iso), tmp_path, name="again") as machine:
         machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
 
 
@@ -73,10 +73,10 @@ def test_a_node_that_is_cut_at_exactly_the_nth_write_comes_up_again(lab: Lab, tm
     nth = random.Random(f"{SEED}/{number}").randint(1, writes * 3 // 4)
     path = lab.content(trace).write_to(tmp_path / "disk.raw")
     cut = Disk(path, faults=fail_from_write(tmp_path / "rules", nth), on_error=OnError.STOP)
-    with Machine(Hardware(disks=(cut,), cpus=2), tmp_path, name=f"cut-at-{nth}") as machine:
+    with Machine(Hardware(disks=(cut,)), tmp_path, name=f"cut-at-{nth}") as machine:
         machine.wait_for_qmp("BLOCK_IO_ERROR", NODE_LIMIT_S)
         machine.kill()
-    with Machine(Hardware(disks=(Disk(path),), cpus=2), tmp_path, name="after") as machine:
+    with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="after") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
 
 
@@ -87,7 +87,7 @@ def test_a_node_mends_a_superblock_of_config_that_was_torn(lab: Lab, tmp_path: P
     with path.open("r+b") as file:
         file.seek(lab.regions["Config"][0] * SECTOR + SUPERBLOCK_CHECKSUM)
         file.write(b"torn")
-    with Machine(Hardware(disks=(Disk(path),), cpus=2), tmp_path, name="torn") as machine:
+    with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="torn") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         told = machine.wait_for_event(NODE_LIMIT_S, event_type="health")
     assert not told["checks"]["config"]
