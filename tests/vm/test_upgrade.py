@@ -80,7 +80,7 @@ def test_a_newer_medium_upgrades_the_other_slot_and_nothing_else(
     assert slot_state(disk) == SlotState(Slot.B, MOST_TRIES, True, 2, False)
     for name, entry in live.image.manifest["files"].items():
         assert disk.ext_sha256("Root-B", f"/{name}") == entry["sha256"]
-    root = str(disk.table["Root-B"].partition_uuid)
+    root = disk.table["Root-B"].uuid
     assert disk.ext_file("Root-B", "/slot.cfg").decode().lower().count(root.lower()) == 1
     with Machine(Hardware(disks=(Disk(disk.path),)), tmp_path, name="node") as machine:
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
