@@ -10,7 +10,7 @@ from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords, Refused, TookTooLong
 from autoinstall.grammar_sources import OnMedium
 from autoinstall.host import Host
-from autoinstall.mounts import mounted
+from autoinstall.mounts import OF_MEDIA, mounted
 from autoinstall.parameters import PARAMETERS, PREFIX, canonical, is_kept, row_of
 
 SYSTEM_CREDENTIALS = Path("/run/credentials/@system")
@@ -112,7 +112,7 @@ def _from_medium(source: OnMedium, host: Host) -> bytes:
         host.wait_for(str(device), device.exists, MEDIUM_LIMIT_S)
     except TookTooLong as error:
         raise Refused(f"{WORDS}: no medium has the label {source.label}", hint="insert it, and boot again") from error
-    with mounted(host, str(device), "ro") as root:
+    with mounted(host, str(device), "ro", filesystems=OF_MEDIA) as root:
         try:
             with (root / source.path.lstrip("/")).open("rb") as file:
                 return file.read(LARGEST_BYTES + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from autoinstall import grammar_sources as grammar
 from autoinstall import install as story
-from autoinstall import sources
+from autoinstall import mounts, sources
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords, Refused, TookTooLong
 from autoinstall.facts import Facts
@@ -42,7 +43,7 @@ def medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "WORDS").mkdir()
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str]) -> Iterator[Path]:
         assert options == ("ro",)
         yield tmp_path / Path(device).name
 
@@ -113,6 +114,22 @@ def test_a_medium_or_a_file_that_is_not_there_is_refused(medium: Path) -> None:
         sources.with_file(parse(LINE), Patient())
     with pytest.raises(Refused, match="no medium has the label OTHER"):
         sources.with_file(parse("autoinstall.words=LABEL=OTHER:/a"), Patient())
+
+
+def test_the_medium_may_be_an_iso(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drive(Patient):
+        def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
+            if filesystem[0] != "iso9660":
+                raise OSError(errno.EINVAL, "Invalid argument")
+            (where / "node.words").write_text("hostname=node7\n")
+
+        def unmount(self, where: Path) -> None:
+            """There is nothing to let go of."""
+
+    (tmp_path / "WORDS").touch()
+    monkeypatch.setattr(sources, "BY_LABEL", tmp_path)
+    monkeypatch.setattr(mounts, "MOUNT_ROOT", tmp_path / "mnt")
+    assert Word("hostname", "node7") in sources.with_file(parse(LINE), Drive())
 
 
 def test_https_is_refused_where_nothing_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
