@@ -122,6 +122,7 @@ def _from_medium(source: OnMedium, host: Host) -> bytes:
 
 def _from_server(url: str, host: Host) -> bytes:
     """What the server has, asked again and again while the network comes up."""
+    from http.client import HTTPException
     from urllib.error import URLError
     from urllib.request import urlopen  # a tenth of all that a run imports
 
@@ -132,9 +133,12 @@ def _from_server(url: str, host: Host) -> bytes:
         nonlocal data, why
         try:
             with urlopen(url, timeout=ANSWER_LIMIT_S) as answer:
-                data = answer.read(LARGEST_BYTES + 1)
-        except (URLError, OSError) as error:
+                data, missing = answer.read(LARGEST_BYTES + 1), answer.length
+        except (URLError, HTTPException, OSError) as error:
             why = str(error)
+            return False
+        if missing and len(data) <= LARGEST_BYTES:
+            why = f"the answer ended {missing} bytes too early"
             return False
         return True
 

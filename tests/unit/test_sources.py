@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+import socketserver
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,6 +141,36 @@ def test_https_is_refused_where_nothing_can_be_checked(tmp_path: Path, monkeypat
     with pytest.raises(Refused, match="lacks the feature certificates"):
         sources.with_file(parse("autoinstall.words=https://boot.example/words"), Patient())
     sources.refuse_unchecked(["http://boot.example/"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhostname=node7\n", "the answer ended 84 bytes too early"),
+        (b"storage_init\r\n\r\n", "storage_init"),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_none_is_no_file(
+    answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        here = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(urllib.request, "urlopen", partial(_instead, urllib.request.urlopen, here))
+        monkeypatch.setattr(sources, "CERTIFICATES", Path("/"))
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(Refused, match=rf"boot\.example/words cannot be fetched: .*{says}"):
+            sources.with_file(parse("autoinstall.words=https://boot.example/words"), Patient())
+        thread.join()
+
+
+def _instead(urlopen: Callable[..., object], here: str, url: str, timeout: float) -> object:
+    return urlopen(here, timeout=timeout)
 
 
 def test_a_credential_wins_over_the_word(given: Path) -> None:
