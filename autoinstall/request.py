@@ -153,7 +153,7 @@ def redacted(words: Sequence[Word]) -> str:
 
 
 def _is_secret(name: str, value: str | None) -> bool:
-    row = row_of(name) or one_slip_away(name)
+    row = row_of(name) or one_slip_away(name.removeprefix(PREFIX))
     if row is None or value is None:
         return False
     inner, _, inner_value = value.partition("=")

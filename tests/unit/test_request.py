@@ -191,7 +191,8 @@ def test_the_failure_action_is_read_even_from_a_wrong_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["adminpw", "autoinstall.adminpw", "admin-pw".replace("-", ""), "adminpwd", "admipw"]
+    "name",
+    ["adminpw", "autoinstall.adminpw", "adminpwd", "admipw", "autoinstall.adminpwd", "autoinstall.snmp-pasword"],
 )
 def test_a_secret_is_not_shown(name: str) -> None:
     shown = redacted((Word("quiet"), Word(name, HASH)))
