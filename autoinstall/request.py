@@ -182,11 +182,20 @@ NOT_STATELESS = (
     "firstboot",
     "uninstall",
     "upgrade",
+    "storage_vol",
+    "swap_encrypt",
+    "mem_overcommit",
+    "wipe_fakeraid",
+    "autoinstall.wipe",
+    "autoinstall.id",
+    "autoinstall.installed",
     "autoinstall.kargs",
     "autoinstall.after",
+    "reboot_delay",
+    "local_boot_trigger",
     "autoinstall.plan",
 )
-"""Words of a disk, of a node's kernel, of leaving this system, and of a plan that there is not."""
+"""Words of a disk, of a node and its kernel, of leaving this system, and of a plan that there is not."""
 
 
 ACTIONS = ("storage_init", "firstboot", "uninstall", "upgrade", "stateless")
