@@ -22,7 +22,14 @@ from autoinstall.parameters import (
     row_of,
 )
 from autoinstall.reader import Reader, one_slip_away
-from autoinstall.services import Services, contradictions, services_from
+from autoinstall.services import (
+    FEATURES,
+    MANAGEMENT_WORDS,
+    SECRET_FEATURES,
+    Services,
+    contradictions,
+    services_from,
+)
 from autoinstall.slots import MOST_TRIES
 
 DHCP = Address(AddressBy.DHCP)
@@ -255,8 +262,10 @@ def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
 
 
 IDLE_IN_UPGRADE = (
-    "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "adminpw", "autoinstall.ssh_key",
-    "ssh_pwauth", "autoinstall.kargs", "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks",
+    "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "ipv6", "vlan", "bond",
+    "network_layout", "adminpw", "rootpw", "autoinstall.ssh_key", "ssh_pwauth", "autoinstall.kargs",
+    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks", "local_boot_trigger",
+    *MANAGEMENT_WORDS, *FEATURES, *SECRET_FEATURES,
 )  # fmt: skip
 
 

@@ -61,6 +61,16 @@ def test_an_upgrade_is_of_the_node_that_is_there_and_edits_nothing() -> None:
     assert request.warnings == ("upgrade: the node keeps its configuration; of no effect: hostname, dns, ntp",)
 
 
+@pytest.mark.parametrize(
+    "word",
+    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "local_boot_trigger=http://a", "tuned=x",
+     "standalone", "snmp_password=correct-horse"],
+)  # fmt: skip
+def test_no_word_that_an_upgrade_ignores_is_ignored_in_silence(word: str) -> None:
+    told = asked(f"upgrade {word}").warnings
+    assert any("of no effect: " + word.partition("=")[0] in text for text in told)
+
+
 REFUSED = [
     ("storage_inti", "one slip away from storage_init"),
     ("adminpwd=x", "one slip away from adminpw"),
