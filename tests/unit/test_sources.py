@@ -102,15 +102,22 @@ def test_the_words_of_the_file_stand_in_the_place_of_the_word(medium: Path) -> N
         ("autoinstall.words=LABEL=A:/b", "autoinstall.words must stand"),
         ("a b", "more than one word"),
         ("foo=bar", "foo is no word of ours, and nobody else reads this file"),
-        ('hostname="a', "double quote"),
-        ("hostname=a\x07", "control character"),
+        ('\nhostname="a', "words: line 2: holds a double quote"),
+        ("hostname=a\x07\nhostname", "words: line 1: holds a control character"),
+        (HASH, "line 1: this is no word of ours"),
         ("x" * 70000, "more than 65536 bytes"),
     ],
 )
 def test_what_no_such_file_may_hold_is_refused(medium: Path, text: str, says: str) -> None:
     (medium / "node.words").write_text(text)
-    with pytest.raises((BadWords, Refused), match=says):
+    with pytest.raises((BadWords, Refused), match=says) as caught:
         sources.with_file(parse(LINE), Patient())
+    assert HASH not in str(caught.value)
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_part_of_its_first_word(medium: Path) -> None:
+    (medium / "node.words").write_text("hostname=node7\r\n", encoding="utf-8-sig")
+    assert Word("hostname", "node7") in sources.with_file(parse(LINE), Patient())
 
 
 def test_a_medium_or_a_file_that_is_not_there_is_refused(medium: Path) -> None:
