@@ -67,6 +67,10 @@ def main(args: argparse.Namespace, host: Host) -> int:
     facts = read_facts(args.facts) if args.facts else probe(host)
     if args.image:
         facts = replace(facts, image=live_image(args.image))
+    if request.action is Action.INSTALL and facts.image is None:
+        raise BadUsage(
+            "there is no image to plan with: none of autoinstall runs here", hint="name an image: --image DIR"
+        )
     seen = _seen_removal(request, facts) if request.action is Action.UNINSTALL else _seen_plan(request, facts)
     for warning in (*advice.unread(words), *advice.warnings(args.cmdline, words), *seen.warnings):
         print(f"warning: {warning}", file=sys.stderr)
