@@ -33,7 +33,7 @@ def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str] =
     `options` are of FLAGS, or the filesystem's own. Raises MountFailed; DeviceLost where the device takes no more.
     """
     where = _place(device)
-    _mount(host, device, where, options, filesystems)
+    _mount(host, (device, where), options, filesystems)
     try:
         yield where
     finally:
@@ -83,7 +83,8 @@ def _place(source: str) -> Path:
     return where
 
 
-def _mount(host: Host, device: str, where: Path, options: Sequence[str], filesystems: Sequence[str]) -> None:
+def _mount(host: Host, places: tuple[str, Path], options: Sequence[str], filesystems: Sequence[str]) -> None:
+    device, where = places
     flags = ALWAYS | sum(FLAGS.get(option, 0) for option in options)
     data = ",".join(option for option in options if option not in FLAGS)
     why = ""
