@@ -142,7 +142,8 @@ def _failed_clause(disk: Disk, selector: DiskSelector) -> str:
 
 def _holds(clause: Clause, disk: Disk) -> bool:
     if clause.key is Key.SIZE:
-        fits = clause.least_bytes <= disk.size_bytes <= (clause.most_bytes or disk.size_bytes)
+        most = disk.size_bytes if clause.most_bytes is None else clause.most_bytes
+        fits = clause.least_bytes <= disk.size_bytes <= most
         return fits is not clause.negated
     fits = any(fnmatchcase(text, clause.pattern) for text in _TEXTS[clause.key](disk))
     return fits is not clause.negated

@@ -94,6 +94,8 @@ REFUSED = [
     ("storage_init swap_encrypt=Swap,rot13", "'rot13' is none of aes-xts-plain64, aes-cbc-essiv:sha256"),
     ("storage_init=serial:", "names nothing"),
     ("storage_init=match:size~3", "not KEY=VALUE"),
+    ("storage_init=match:size=100G..50G", "ends before it begins"),
+    ("storage_init=match:size!=100G..50G", "ends before it begins"),
     ("storage_init=match:model<3", "only size can be compared"),
     ("storage_vol=1G", "not SIZE,NAME"),
     ("storage_vol=16,Config", "needs 32 MiB or more"),
