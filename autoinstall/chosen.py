@@ -53,11 +53,11 @@ def choose(request: Request, disks: Sequence[Disk]) -> Chosen:
     def found(selector: DiskSelector, some: Sequence[Disk]) -> list[Disk]:
         if selector.by is DiskBy.BUS_ALL:
             return sorted(select_all(selector, some), key=identity)
-        disk = select_disk(selector, some)
+        disk = select_disk(selector, some, alone=False)
         named.update([disk.path] if selector.explicit else [])
         return [disk]
 
-    boot = select_disk(request.disk, disks)
+    boot = select_disk(request.disk, disks, alone=not (request.host_disks or request.app_disks))
     named.update([boot.path] if request.disk.explicit else [])
     host = _once(disk for selector in request.host_disks for disk in found(selector, disks)) or (boot,)
     free = [disk for disk in disks if disk not in (boot, *host)]

@@ -191,6 +191,8 @@ def _size_clause(text: str, operator: str, value: str) -> Clause:
             ">": (exact + 1, None),
             ">=": (exact, None),
         }[operator]
+    if high is not None and high < low:
+        raise ValueError(f"{text!r} is a range that ends before it begins")
     return Clause(Key.SIZE, text, negated=operator == "!=", least_bytes=low, most_bytes=high)
 
 

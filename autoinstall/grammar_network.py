@@ -144,9 +144,12 @@ def netmask(value: str | None) -> int:
     if text.isdigit() and int(text) <= 128:
         return int(text)
     try:
-        return ipaddress.IPv4Network(f"0.0.0.0/{text}").prefixlen
+        network = ipaddress.IPv4Network(f"0.0.0.0/{text}")
     except ValueError:
         raise ValueError(f"{text!r} is not a netmask") from None
+    if str(network.netmask) != text:
+        raise ValueError(f"{text!r} is not a netmask; did you mean {network.netmask}?")
+    return network.prefixlen
 
 
 def name_servers(value: str | None) -> tuple[str, ...]:
@@ -179,7 +182,7 @@ def ipv6(value: str | None) -> Ipv6:
 def vlan(value: str | None) -> Vlan:
     """`ID`, `ID:NIC` or `NAME:NIC`, the ID being the digits that the name ends with (vlan7, vlan0007, eth0.7)."""
     first, colon, nic = (value or "").partition(":")
-    digits = re.search(r"[0-9]{1,4}$", first)
+    digits = re.search(r"[0-9]+$", first)
     if not digits or not 0 < int(digits[0]) < 4095 or (not colon and not first.isdigit()):
         raise ValueError(f"{value or ''!r} is not ID, ID:NIC or NAME:NIC with an ID from 1 to 4094")
     return Vlan(int(digits[0]), "" if first.isdigit() else _nic_name(first), _nic_name(nic) if colon else "")

@@ -40,6 +40,7 @@ def words(value: str | None) -> OnMedium | str:
     match = re.fullmatch(r"LABEL=([A-Za-z0-9_.-]{1,32}):(/[!-~]+)", value or "")
     if match and ".." not in match[2].split("/"):
         return OnMedium(match[1], match[2])
+    _refuse_password(value)
     try:
         return _url(value, "https")
     except ValueError:
@@ -48,11 +49,12 @@ def words(value: str | None) -> OnMedium | str:
 
 def url(value: str | None) -> str:
     """An https or http URL."""
+    _refuse_password(value)
     return _url(value, "https", "http")
 
 
 def secret_url(value: str | None) -> str:
-    """An https URL of something secret."""
+    """An https URL of something secret, which may have a password in it."""
     try:
         return _url(value, "https")
     except ValueError:
@@ -93,3 +95,9 @@ def _url(value: str | None, *schemes: str) -> str:
     if parts.port is not None:
         port(str(parts.port))
     return text
+
+
+def _refuse_password(value: str | None) -> None:
+    """urllib.request sends none, and takes it for a part of the host's name."""
+    if "@" in re.split("[/?#]", (value or "").partition("://")[2], maxsplit=1)[0]:
+        raise ValueError("there is a name or password in the URL, and none would be sent")

@@ -190,6 +190,7 @@ def _apply(application: Application, host: Host, sinks: Sequence[Sink]) -> Resul
     if application.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail=detail)
     execute([ApplySettings(application)], host, lambda event: _tell(sinks, event))
+    _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.APPLIED, EXIT_OK, ("no disk was touched, and nothing lasts",), detail=detail)
 
 

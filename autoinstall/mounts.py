@@ -18,6 +18,8 @@ from autoinstall.host import Host
 MOUNT_ROOT = Path("/run/autoinstall/mnt")
 FILESYSTEMS = ("ext4", "vfat")
 """All that is mounted of a node. A filesystem of another type answers EINVAL."""
+OF_MEDIA = (*FILESYSTEMS, "iso9660")
+"""What a stick or an image that somebody brings may have."""
 FLAGS = {"rw": 0, "ro": 1, "noatime": 1024}
 ALWAYS = 2 | 4 | 8 | 32768
 BIND = 4096
@@ -25,13 +27,13 @@ BIND = 4096
 
 
 @contextmanager
-def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str] = FILESYSTEMS) -> Iterator[Path]:
     """The filesystem of `device` at a directory of its own. Behind it, all that was written is durable.
 
     `options` are of FLAGS, or the filesystem's own. Raises MountFailed; DeviceLost where the device takes no more.
     """
     where = _place(device)
-    _mount(host, device, where, options)
+    _mount(host, (device, where), options, filesystems)
     try:
         yield where
     finally:
@@ -81,11 +83,12 @@ def _place(source: str) -> Path:
     return where
 
 
-def _mount(host: Host, device: str, where: Path, options: Sequence[str]) -> None:
+def _mount(host: Host, places: tuple[str, Path], options: Sequence[str], filesystems: Sequence[str]) -> None:
+    device, where = places
     flags = ALWAYS | sum(FLAGS.get(option, 0) for option in options)
     data = ",".join(option for option in options if option not in FLAGS)
     why = ""
-    for filesystem in FILESYSTEMS:
+    for filesystem in filesystems:
         try:
             return host.mount(device, where, (filesystem, data), flags)
         except OSError as error:

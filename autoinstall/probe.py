@@ -93,7 +93,6 @@ def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> 
 
 
 def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
-    nic = request.boot_interface
     for disk in filter(None, [request.disk, *request.host_disks, *request.app_disks]):
         there = partial(_is_there, host, disk)
         yield wanted(disk), there, request.disk_timeout_s

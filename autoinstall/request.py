@@ -22,7 +22,14 @@ from autoinstall.parameters import (
     row_of,
 )
 from autoinstall.reader import Reader, one_slip_away
-from autoinstall.services import Services, contradictions, services_from
+from autoinstall.services import (
+    FEATURES,
+    MANAGEMENT_WORDS,
+    SECRET_FEATURES,
+    Services,
+    contradictions,
+    services_from,
+)
 from autoinstall.slots import MOST_TRIES
 
 DHCP = Address(AddressBy.DHCP)
@@ -153,7 +160,7 @@ def redacted(words: Sequence[Word]) -> str:
 
 
 def _is_secret(name: str, value: str | None) -> bool:
-    row = row_of(name) or one_slip_away(name)
+    row = row_of(name) or one_slip_away(name.removeprefix(PREFIX))
     if row is None or value is None:
         return False
     inner, _, inner_value = value.partition("=")
@@ -182,11 +189,20 @@ NOT_STATELESS = (
     "firstboot",
     "uninstall",
     "upgrade",
+    "storage_vol",
+    "swap_encrypt",
+    "mem_overcommit",
+    "wipe_fakeraid",
+    "autoinstall.wipe",
+    "autoinstall.id",
+    "autoinstall.installed",
     "autoinstall.kargs",
     "autoinstall.after",
+    "reboot_delay",
+    "local_boot_trigger",
     "autoinstall.plan",
 )
-"""Words of a disk, of a node's kernel, of leaving this system, and of a plan that there is not."""
+"""Words of a disk, of a node and its kernel, of leaving this system, and of a plan that there is not."""
 
 
 ACTIONS = ("storage_init", "firstboot", "uninstall", "upgrade", "stateless")
@@ -246,8 +262,10 @@ def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
 
 
 IDLE_IN_UPGRADE = (
-    "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "adminpw", "autoinstall.ssh_key",
-    "ssh_pwauth", "autoinstall.kargs", "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks",
+    "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "ipv6", "vlan", "bond",
+    "network_layout", "adminpw", "rootpw", "autoinstall.ssh_key", "ssh_pwauth", "autoinstall.kargs",
+    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks", "local_boot_trigger",
+    *MANAGEMENT_WORDS, *FEATURES, *SECRET_FEATURES,
 )  # fmt: skip
 
 

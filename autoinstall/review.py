@@ -32,6 +32,14 @@ from autoinstall.probe import live_image, probe
 from autoinstall.request import Action, Request, request_from
 from autoinstall.uninstall import make_removal
 
+WITHOUT_PLAN = {
+    Action.NONE: "say storage_init",
+    Action.RESCUE: "take rescue off the line",
+    Action.STATELESS: "boot it with autoinstall.dry_run",
+    Action.UPGRADE: "boot it with autoinstall.dry_run, or on the node say: autoinstall upgrade --dry-run",
+}
+"""What there is no plan of at a desk, and what to do."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `autoinstall plan`."""
@@ -54,11 +62,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
         return _compare(*args.diff)
     words = cmdline.parse(args.cmdline)
     request = request_from(words)
-    if request.action not in (Action.INSTALL, Action.UNINSTALL):
-        raise BadUsage("this line asks for no installation", hint="say storage_init")
+    if request.action in WITHOUT_PLAN:
+        raise BadUsage("this line asks for no installation and no removal", hint=WITHOUT_PLAN[request.action])
     facts = read_facts(args.facts) if args.facts else probe(host)
     if args.image:
         facts = replace(facts, image=live_image(args.image))
+    if request.action is Action.INSTALL and facts.image is None:
+        raise BadUsage(
+            "there is no image to plan with: none of autoinstall runs here", hint="name an image: --image DIR"
+        )
     seen = _seen_removal(request, facts) if request.action is Action.UNINSTALL else _seen_plan(request, facts)
     for warning in (*advice.unread(words), *advice.warnings(args.cmdline, words), *seen.warnings):
         print(f"warning: {warning}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Nic
@@ -15,8 +16,8 @@ FIXED_DISK_KINDS = ("disk",)
 BY_PATH = "/dev/disk/by-path/"
 
 
-def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
-    """The one disk that `selector` names.
+def select_disk(selector: DiskSelector, disks: Sequence[Disk], *, alone: bool = True) -> Disk:
+    """The one disk that `selector` names, which is `alone` or one of several of a line.
 
     Raises Refused where none or several fit, with one line per disk of the machine: accepted, or the first
     clause that ruled it out; and with a ready word for each disk that could be meant.
@@ -27,16 +28,17 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk]) -> Disk:
         return chosen[0]
     shown = [disk for disk in disks if disk.kind in FIXED_DISK_KINDS or disk.size_bytes]  # no idle loop devices
     table = [f"  {describe(disk)}: {reasons[disk.path] or 'fits'}" for disk in shown]
-    named = _UNNAMED.get(selector.by) or f"storage_init={selector}"
+    named = _UNNAMED.get(selector.by) or (f"storage_init={selector}" if alone else f"{selector}, one of several,")
+    offer = partial(_offer, alone=alone or selector.by in _UNNAMED)
     if not chosen:
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),
-                      hint=_offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
-    raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=_offer(chosen))
+                      hint=offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
+    raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=offer(chosen))
 
 
 def select_all(selector: DiskSelector, disks: Sequence[Disk]) -> list[Disk]:
-    """The disks that fit. Raises Refused, with the same table, where none does."""
-    return [disk for disk in disks if not why_not(disk, selector)] or [select_disk(selector, disks)]
+    """The disks that fit, of several on a line. Raises Refused, with the same table, where none does."""
+    return [disk for disk in disks if not why_not(disk, selector)] or [select_disk(selector, disks, alone=False)]
 
 
 def identity(disk: Disk) -> tuple[str, ...]:
@@ -140,7 +142,8 @@ def _failed_clause(disk: Disk, selector: DiskSelector) -> str:
 
 def _holds(clause: Clause, disk: Disk) -> bool:
     if clause.key is Key.SIZE:
-        fits = clause.least_bytes <= disk.size_bytes <= (clause.most_bytes or disk.size_bytes)
+        most = disk.size_bytes if clause.most_bytes is None else clause.most_bytes
+        fits = clause.least_bytes <= disk.size_bytes <= most
         return fits is not clause.negated
     fits = any(fnmatchcase(text, clause.pattern) for text in _TEXTS[clause.key](disk))
     return fits is not clause.negated
@@ -181,7 +184,9 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
 _UNNAMED = {DiskBy.RULE: "storage_init without a value", DiskBy.NODE: "reinstall or uninstall without storage_init"}
 
 
-def _offer(disks: Sequence[Disk]) -> str:
+def _offer(disks: Sequence[Disk], *, alone: bool) -> str:
     if not disks:
         return "attach a disk, or wait for it to be attached"
+    if not alone:
+        return "put one of these in its place: " + "  ".join(disk_word(disk, disks) for disk in disks)
     return "say one of: " + "  ".join(selector_for(disk, disks) for disk in disks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords, Refused, TookTooLong
 from autoinstall.grammar_sources import OnMedium
 from autoinstall.host import Host
-from autoinstall.mounts import mounted
+from autoinstall.mounts import OF_MEDIA, mounted
 from autoinstall.parameters import PARAMETERS, PREFIX, canonical, is_kept, row_of
 
 SYSTEM_CREDENTIALS = Path("/run/credentials/@system")
@@ -80,7 +81,11 @@ def words_of(text: str) -> tuple[Word, ...]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        words = parse(line)
+        try:
+            words = parse(line)
+        except BadWords as error:
+            problems += [f"{WORDS}: line {number}: {why.removeprefix('the command line ')}" for why in error.reasons]
+            continue
         why = _why_not(words[0]) if len(words) == 1 else "more than one word; double quotes protect blanks"
         problems += [f"{WORDS}: line {number}: {why}"] if why else []
         found += words
@@ -93,7 +98,8 @@ def _why_not(word: Word) -> str:
     if canonical(word.name) in LINE_ONLY:
         return f"{word.name} must stand on the kernel command line itself"
     known = row_of(word.name) or is_kept(word.name) or word.name.startswith(PREFIX)
-    return "" if known else f"{word.name} is no word of ours, and nobody else reads this file"
+    named = word.name if re.fullmatch("[A-Za-z0-9_.-]+", word.name) else "this"  # it may be a hash
+    return "" if known else f"{named} is no word of ours, and nobody else reads this file"
 
 
 def _read(source: object, host: Host) -> str:
@@ -101,7 +107,7 @@ def _read(source: object, host: Host) -> str:
     if len(data) > LARGEST_BYTES:
         raise Refused(f"{WORDS}: the file has more than {LARGEST_BYTES} bytes", hint="name a file of words")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadWords(f"{WORDS}: the file is no text: {error}", hint="name a file of words") from error
 
@@ -112,7 +118,7 @@ def _from_medium(source: OnMedium, host: Host) -> bytes:
         host.wait_for(str(device), device.exists, MEDIUM_LIMIT_S)
     except TookTooLong as error:
         raise Refused(f"{WORDS}: no medium has the label {source.label}", hint="insert it, and boot again") from error
-    with mounted(host, str(device), "ro") as root:
+    with mounted(host, str(device), "ro", filesystems=OF_MEDIA) as root:
         try:
             with (root / source.path.lstrip("/")).open("rb") as file:
                 return file.read(LARGEST_BYTES + 1)
@@ -122,6 +128,7 @@ def _from_medium(source: OnMedium, host: Host) -> bytes:
 
 def _from_server(url: str, host: Host) -> bytes:
     """What the server has, asked again and again while the network comes up."""
+    from http.client import HTTPException
     from urllib.error import URLError
     from urllib.request import urlopen  # a tenth of all that a run imports
 
@@ -132,9 +139,12 @@ def _from_server(url: str, host: Host) -> bytes:
         nonlocal data, why
         try:
             with urlopen(url, timeout=ANSWER_LIMIT_S) as answer:
-                data = answer.read(LARGEST_BYTES + 1)
-        except (URLError, OSError) as error:
+                data, missing = answer.read(LARGEST_BYTES + 1), answer.length
+        except (URLError, HTTPException, OSError) as error:
             why = str(error)
+            return False
+        if missing and len(data) <= LARGEST_BYTES:
+            why = f"the answer ended {missing} bytes too early"
             return False
         return True
 

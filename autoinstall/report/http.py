@@ -98,7 +98,10 @@ def fault(url: str, body: bytes | None = None) -> str:
 
     headers = {"Content-Type": "application/json", "User-Agent": "autoinstall"}
     try:
-        with urlopen(Request(url, body, headers), timeout=POST_LIMIT_S) as answer:
+        request = Request(url, body, headers)
+        with urlopen(request, timeout=POST_LIMIT_S) as answer:
+            if body is not None and answer.url != request.full_url:  # asked there by GET, without the body
+                return f"redirected to {answer.url}: name that URL"
             return "" if 200 <= answer.status < 300 else f"status {answer.status}"
     except (URLError, HTTPException, OSError, ValueError) as error:
         return str(error) or type(error).__name__

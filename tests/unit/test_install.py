@@ -180,3 +180,14 @@ def test_a_console_that_is_to_say_little_does_not_even_say_the_line(a_node: None
     told = os.read(reader, 65536).decode()
     os.close(reader)
     assert told.splitlines() == ["autoinstall: plan: WARN: use_strong_rng: it has no effect on this system"]
+
+
+def test_a_stateless_system_waits_once_all_is_applied(
+    a_node: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "BREAK", tmp_path / "run/break")
+    monkeypatch.setattr(story, "alive", lambda: None)
+    monkeypatch.setattr(story, "execute", lambda steps, host, emit: host.ran.append(("applied",)))
+    host = Shell()
+    assert story.install("stateless autoinstall.break=post-installer", host, [Paper()]).ending is Ending.APPLIED
+    assert host.ran == [("applied",), ("systemctl", "start", "--no-block", "autoinstall-break.service")]

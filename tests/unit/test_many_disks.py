@@ -91,10 +91,10 @@ def test_all_of_a_bus_are_in_the_order_of_their_identities_and_a_removable_one_i
     ("line", "says"),
     [
         ("storage_init=virtio:ALL", "storage_init=virtio:ALL fits 3 disks; it must name exactly one"),
-        ("storage_init=/dev/vda,usb:ALL", "storage_init=usb:ALL fits no disk"),
-        (f"storage_init=nvme;nvme:ALL {DATA2}", "storage_init=nvme:ALL fits no disk"),
-        ("storage_init=/dev/vda,/dev/vdz", "storage_init=/dev/vdz fits no disk"),
-        ("storage_init=/dev/vda,ata", "storage_init=ata fits 2 disks"),
+        ("storage_init=/dev/vda,usb:ALL", "usb:ALL, one of several, fits no disk"),
+        (f"storage_init=nvme;nvme:ALL {DATA2}", "nvme:ALL, one of several, fits no disk"),
+        ("storage_init=/dev/vda,/dev/vdz", "/dev/vdz, one of several, fits no disk"),
+        ("storage_init=/dev/vda,ata", "ata, one of several, fits 2 disks"),
         (f"storage_init=/dev/vda,/dev/vdb;/dev/vda {DATA2}", "is asked for AppVG"),
         (
             "storage_init=/dev/vda,/dev/vdb,/dev/vdc storage_vol=1T,Data",
@@ -334,6 +334,15 @@ def test_a_disk_more_is_another_digest_and_told_by_its_name() -> None:
     assert "aside member paths: nothing -> ['/dev/vdb']" in told
     moved = _plan("storage_init=/dev/vda,/dev/vda,serial:OTHER", VDA, replace(VDB, path="/dev/sdx"))
     assert digest(moved) == digest(two)
+
+
+@pytest.mark.parametrize(
+    "line", ["storage_init=/dev/vda,/dev/vdz", f"storage_init=/dev/vda autoinstall.app_disks=/dev/vdz {DATA2}"]
+)
+def test_what_is_offered_for_one_disk_of_several_is_no_word_for_the_boot_disk(line: str) -> None:
+    with pytest.raises(Refused) as caught:
+        _plan(line, VDA, VDB)
+    assert caught.value.hint == "put one of these in its place: serial:TARGET0  serial:OTHER"
 
 
 NODE = replace(VDA, node=NodeMark(ID, finished=True))

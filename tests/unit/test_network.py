@@ -77,6 +77,10 @@ def test_a_value_is_read(parse: Any, text: str, value: object) -> None:
     [
         (grammar.vlan, "0"),
         (grammar.vlan, "4095"),
+        (grammar.vlan, "12345"),
+        (grammar.vlan, "1000000007"),
+        (grammar.vlan, "vlan12345:enp0s3"),
+        (grammar.netmask, "0.0.0.255"),
         (grammar.vlan, "vlan7"),
         (grammar.vlan, "vlan:enp0s3"),
         (grammar.vlan, "7:"),

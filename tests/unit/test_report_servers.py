@@ -56,6 +56,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             if status == 200:
                 made.told.append(json.loads(body))
             self.send_response(status)
+            self.send_header("Location", f"{made.url}/elsewhere")
             self.end_headers()
 
         def do_GET(self) -> None:
@@ -104,6 +105,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(delivery, "mounted", mounted)
     return tmp_path
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirection_acknowledges_nothing_for_what_was_posted_goes_no_further(site: Site, status: int) -> None:
+    site.answers += [status]
+    assert servers.fault(site.url, b"{}") == f"redirected to {site.url}/elsewhere: name that URL"
+    assert site.told == []
 
 
 def test_events_come_in_order_without_progress_and_the_result_comes_last(site: Site) -> None:

@@ -61,6 +61,16 @@ def test_an_upgrade_is_of_the_node_that_is_there_and_edits_nothing() -> None:
     assert request.warnings == ("upgrade: the node keeps its configuration; of no effect: hostname, dns, ntp",)
 
 
+@pytest.mark.parametrize(
+    "word",
+    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "local_boot_trigger=http://a", "tuned=x",
+     "standalone", "snmp_password=correct-horse"],
+)  # fmt: skip
+def test_no_word_that_an_upgrade_ignores_is_ignored_in_silence(word: str) -> None:
+    told = asked(f"upgrade {word}").warnings
+    assert any("of no effect: " + word.partition("=")[0] in text for text in told)
+
+
 REFUSED = [
     ("storage_inti", "one slip away from storage_init"),
     ("adminpwd=x", "one slip away from adminpw"),
@@ -84,6 +94,8 @@ REFUSED = [
     ("storage_init swap_encrypt=Swap,rot13", "'rot13' is none of aes-xts-plain64, aes-cbc-essiv:sha256"),
     ("storage_init=serial:", "names nothing"),
     ("storage_init=match:size~3", "not KEY=VALUE"),
+    ("storage_init=match:size=100G..50G", "ends before it begins"),
+    ("storage_init=match:size!=100G..50G", "ends before it begins"),
     ("storage_init=match:model<3", "only size can be compared"),
     ("storage_vol=1G", "not SIZE,NAME"),
     ("storage_vol=16,Config", "needs 32 MiB or more"),
@@ -111,6 +123,14 @@ REFUSED = [
     ("ovirt_stateless reinstall uninstall", "stateless: the line says uninstall too"),
     ("stateless autoinstall.after=reboot", "stateless: the line says autoinstall.after too"),
     ("stateless autoinstall.kargs=nosmt", "stateless: the line says autoinstall.kargs too"),
+    ("autoinstall.report=http://me:secret@a/b", "autoinstall.report: there is a name or password in the URL"),
+    ("autoinstall.words=https://me:secret@a/b", "autoinstall.words: there is a name or password in the URL"),
+    ("local_boot_trigger=http://me@a/@HOSTNAME@", "local_boot_trigger: there is a name or password in the URL"),
+    ("stateless reboot_delay=9", "stateless: the line says reboot_delay too"),
+    ("stateless local_boot_trigger=http://a", "stateless: the line says local_boot_trigger too"),
+    ("stateless autoinstall.id=a", "stateless: the line says autoinstall.id too"),
+    ("stateless autoinstall.wipe=foreign", "stateless: the line says autoinstall.wipe too"),
+    ("stateless storage_vol=1G,Data swap_encrypt=Swap", "stateless: the line says swap_encrypt too"),
     ("adminpw=secret", "adminpw: is not a crypt"),
     ("adminpw=somesalt$" + "a" * 86, "the boot loader ate it"),
     ("ssh_pwauth=perhaps", "neither on"),
@@ -191,7 +211,8 @@ def test_the_failure_action_is_read_even_from_a_wrong_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["adminpw", "autoinstall.adminpw", "admin-pw".replace("-", ""), "adminpwd", "admipw"]
+    "name",
+    ["adminpw", "autoinstall.adminpw", "adminpwd", "admipw", "autoinstall.adminpwd", "autoinstall.snmp-pasword"],
 )
 def test_a_secret_is_not_shown(name: str) -> None:
     shown = redacted((Word("quiet"), Word(name, HASH)))

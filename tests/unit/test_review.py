@@ -71,6 +71,27 @@ def test_the_digest_is_of_disk_and_node_and_not_of_the_kernels_name(
     assert len({digest(), digest(serial="OTHER"), digest(node=NodeMark(UUID(int=8), finished=True))}) == 3
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("upgrade", "boot it with autoinstall.dry_run, or on the node say: autoinstall upgrade --dry-run"),
+        ("stateless", "boot it with autoinstall.dry_run"),
+        ("storage_init rescue", "take rescue off the line"),
+        ("quiet", "say storage_init"),
+    ],
+)
+def test_who_asks_for_the_plan_of_what_has_none_is_not_told_to_install(
+    plan: Callable[..., tuple[int, str, str]], line: str, hint: str
+) -> None:
+    code, _, err = plan(line)
+    assert (code, "asks for no installation and no removal" in err, f"hint: {hint}\n" in err) == (2, True, True)
+
+
+def test_at_a_desk_the_image_is_named_and_not_booted(plan: Callable[..., tuple[int, str, str]]) -> None:
+    code, _, err = plan("storage_init", facts=replace(WITH_NODE, image=None))
+    assert (code, "hint: name an image: --image DIR\n" in err) == (2, True)
+
+
 @pytest.mark.parametrize("line", ["storage_init reinstall", "uninstall"])
 def test_what_the_installer_warns_of_is_told_beside_the_plan(
     plan: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, line: str

@@ -46,6 +46,7 @@ STICK_TOO = "it is removable, and not named"
         ("id:x", *["it is not /dev/disk/by-id/x"] * 3),
         ("path:x", *["it is not /dev/disk/by-path/x"] * 3),
         ("match:size=9T..", "size=9T.. does not hold", "size=9T.. does not hold", STICK_TOO),
+        ("match:size=..0", "size=..0 does not hold", "size=..0 does not hold", STICK_TOO),
         ("match:rotational=no+model=W*", "model=W* does not hold", "rotational=no does not hold", STICK_TOO),
         ("match:removable=yes+size>1T", "removable=yes does not hold", "removable=yes does not hold",
          "size>1T does not hold"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import socketserver
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from autoinstall import grammar_sources as grammar
 from autoinstall import install as story
-from autoinstall import sources
+from autoinstall import mounts, sources
 from autoinstall.cmdline import Word, parse
 from autoinstall.errors import BadWords, Refused, TookTooLong
 from autoinstall.facts import Facts
@@ -42,7 +47,7 @@ def medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "WORDS").mkdir()
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str]) -> Iterator[Path]:
         assert options == ("ro",)
         yield tmp_path / Path(device).name
 
@@ -97,15 +102,22 @@ def test_the_words_of_the_file_stand_in_the_place_of_the_word(medium: Path) -> N
         ("autoinstall.words=LABEL=A:/b", "autoinstall.words must stand"),
         ("a b", "more than one word"),
         ("foo=bar", "foo is no word of ours, and nobody else reads this file"),
-        ('hostname="a', "double quote"),
-        ("hostname=a\x07", "control character"),
+        ('\nhostname="a', "words: line 2: holds a double quote"),
+        ("hostname=a\x07\nhostname", "words: line 1: holds a control character"),
+        (HASH, "line 1: this is no word of ours"),
         ("x" * 70000, "more than 65536 bytes"),
     ],
 )
 def test_what_no_such_file_may_hold_is_refused(medium: Path, text: str, says: str) -> None:
     (medium / "node.words").write_text(text)
-    with pytest.raises((BadWords, Refused), match=says):
+    with pytest.raises((BadWords, Refused), match=says) as caught:
         sources.with_file(parse(LINE), Patient())
+    assert HASH not in str(caught.value)
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_part_of_its_first_word(medium: Path) -> None:
+    (medium / "node.words").write_text("hostname=node7\r\n", encoding="utf-8-sig")
+    assert Word("hostname", "node7") in sources.with_file(parse(LINE), Patient())
 
 
 def test_a_medium_or_a_file_that_is_not_there_is_refused(medium: Path) -> None:
@@ -115,11 +127,57 @@ def test_a_medium_or_a_file_that_is_not_there_is_refused(medium: Path) -> None:
         sources.with_file(parse("autoinstall.words=LABEL=OTHER:/a"), Patient())
 
 
+def test_the_medium_may_be_an_iso(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drive(Patient):
+        def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
+            if filesystem[0] != "iso9660":
+                raise OSError(errno.EINVAL, "Invalid argument")
+            (where / "node.words").write_text("hostname=node7\n")
+
+        def unmount(self, where: Path) -> None:
+            """There is nothing to let go of."""
+
+    (tmp_path / "WORDS").touch()
+    monkeypatch.setattr(sources, "BY_LABEL", tmp_path)
+    monkeypatch.setattr(mounts, "MOUNT_ROOT", tmp_path / "mnt")
+    assert Word("hostname", "node7") in sources.with_file(parse(LINE), Drive())
+
+
 def test_https_is_refused_where_nothing_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "CERTIFICATES", tmp_path / "none")
     with pytest.raises(Refused, match="lacks the feature certificates"):
         sources.with_file(parse("autoinstall.words=https://boot.example/words"), Patient())
     sources.refuse_unchecked(["http://boot.example/"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhostname=node7\n", "the answer ended 84 bytes too early"),
+        (b"storage_init\r\n\r\n", "storage_init"),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_none_is_no_file(
+    answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        here = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(urllib.request, "urlopen", partial(_instead, urllib.request.urlopen, here))
+        monkeypatch.setattr(sources, "CERTIFICATES", Path("/"))
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(Refused, match=rf"boot\.example/words cannot be fetched: .*{says}"):
+            sources.with_file(parse("autoinstall.words=https://boot.example/words"), Patient())
+        thread.join()
+
+
+def _instead(urlopen: Callable[..., object], here: str, url: str, timeout: float) -> object:
+    return urlopen(here, timeout=timeout)
 
 
 def test_a_credential_wins_over_the_word(given: Path) -> None:
