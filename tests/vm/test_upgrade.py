@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall.image.manifest import parse_manifest
-from autoinstall.node.state import STATE_COPIES
-from autoinstall.slots import MOST_TRIES, Slot, SlotState, render_env
+from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage, partition_bytes
 from tests.vm.hardware import Disk, Firmware, Hardware
@@ -48,14 +47,12 @@ def places(disk: DiskImage, log: Path) -> set[str]:
 
 
 @pytest.fixture
-def older(image: Image, finished: Path, tmp_path: Path) -> DiskImage:
+def older(live: LiveSystem, image: Image, finished: Path, tmp_path: Path) -> DiskImage:
     """A node whose slots hold another image, an older one, that once was good."""
-    disk = DiskImage(finished).copy(tmp_path / "disk.raw")
+    disk = Finished(live, finished).copy(tmp_path, SHELL, GOOD_A)
     old = derived(image, tmp_path / "old", version_of(image, "~old"))
     for slot in ("Root-A", "Root-B"):
         put_image(disk, slot, old)
-    for name in STATE_COPIES:
-        disk.put_esp_file(name, render_env(GOOD_A))
     return disk
 
 
@@ -84,6 +81,7 @@ def test_a_newer_medium_upgrades_the_other_slot_and_nothing_else(
     assert disk.ext_file("Root-B", "/slot.cfg").decode().lower().count(root.lower()) == 1
     with Machine(Hardware(disks=(Disk(disk.path),)), tmp_path, name="node") as machine:
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.shell("systemctl is-system-running --wait", NODE_LIMIT_S)
         machine.power_off()
     disk = DiskImage(older.path)
     assert slot_state(disk) == SlotState(Slot.B, MOST_TRIES, True, MOST_TRIES, True)
