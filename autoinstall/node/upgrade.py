@@ -77,10 +77,12 @@ def only_one() -> Iterator[None]:
     except OSError as error:
         raise Refused(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            reason = "an upgrade, a rollback or a verify of this node is under way"
+            raise Refused(reason, hint="wait for its end") from error
         yield
-    except BlockingIOError as error:
-        raise Refused("an upgrade, a rollback or a verify of this node is under way", hint="wait for its end") from error
     finally:
         os.close(fd)
 
