@@ -171,7 +171,7 @@ class _Ahead:
         self._taken: mmap.mmap | None = None
         for _ in range(2):
             self._free.put(_aligned(CHUNK_BYTES))
-        self._thread = Thread(target=self._run)
+        self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def take(self) -> memoryview:

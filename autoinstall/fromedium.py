@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from autoinstall.errors import EXIT_OK, Refused
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar import After, Installed
 from autoinstall.host import Host
 from autoinstall.localboot import load_installed
-from autoinstall.node.ondisk import made_anew, node_on, read_node
+from autoinstall.mounts import mounted
+from autoinstall.node import records
+from autoinstall.node.ondisk import NodeDisk, made_anew, node_on, read_node
 from autoinstall.node.upgrading import carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Sink
@@ -45,7 +48,8 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     assert image is not None
     node = node_on(target)
     offered = NewImage(image.manifest, request.tries, request.force)
-    plan = make_upgrade(read_node(host, node), offered, node.slot_bytes)
+    there = read_node(host, node)
+    plan = make_upgrade(there, offered, node.slot_bytes)
     show(plan, target.path, sinks)
     warn(plan.warnings, host, sinks)
     if plan.decision is Decision.ALREADY:
@@ -56,9 +60,17 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     if request.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
     carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
+    if plan.new.image_id in there.fallen:
+        _forget_fallen(plan.new.image_id, node, host)
     if request.after is After.KEXEC:
         load_installed(host, target.path)
     return upgraded(plan, target.path, sinks)
+
+
+def _forget_fallen(image_id: str, node: NodeDisk, host: Host) -> None:
+    """It was forced: while it waits for its boot it is not forced again, and its next end is news."""
+    with suppress(AutoinstallError, OSError), mounted(host, node.device("Config"), "rw") as config:
+        records.forget_fallen(image_id, config)
 
 
 def _go_on(request: Request, target: Disk, host: Host, result: Result) -> Result:

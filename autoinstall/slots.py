@@ -85,8 +85,11 @@ def mark_good(state: SlotState, booted: Slot) -> SlotState:
 def mark_bad(state: SlotState, booted: Slot) -> SlotState:
     """The booted slot is not to be booted again: the other one is primary.
 
-    Only where the other was once good does this one lose what it has: else it is still the one to come back to.
+    Only where the other was once good does this one lose what it has: else it is still the one to come back to. One
+    that GRUB would not boot, as an upgrade that is under way leaves it, is not made primary: it did not fall back.
     """
+    if not state.good(booted.other) and not state.tries(booted.other):
+        return state
     state = replace(state, primary=booted.other)
     if not state.good(booted.other):
         return state

@@ -70,7 +70,7 @@ def root(host: Host) -> str:
         return f"/ is {mount.source}, not the squashfs of a slot"
     status = host.run("dmsetup", "status", MAPPED_ROOT, doing="asking dm-verity for bit rot").stdout
     if status.split()[3:] != ["V"]:
-        return f"root.squashfs of slot {booted_slot(host)} rots (see journalctl -k): upgrade, or install again"
+        return f"root.squashfs of slot {booted_slot(host)} rots (see journalctl -k): restart, then upgrade"
     label = booted_slot(host).partition_label
     source = there[str(BOOTED_IMAGE)].source
     expected = partitions(host).get(label)

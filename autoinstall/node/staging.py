@@ -119,7 +119,7 @@ def fetched(url: str, most_bytes: int) -> Iterator[bytes]:
                         f"{url} has more than the {most_bytes} bytes that it may have", hint=SERVE_HINT
                     )
                 yield piece
-    except (URLError, HTTPException, OSError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:
         raise ImageInvalid(f"{url} cannot be fetched: {error}", hint=SERVE_HINT) from error
 
 

@@ -71,16 +71,18 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Nobody else changes what the slots of this node hold. Raises Refused."""
+    """Nobody else changes what the slots of this node hold, or reads them for minutes. Raises Refused."""
     try:
         fd = os.open(RUN / "upgrade.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Refused(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            reason = "an upgrade, a rollback or a verify of this node is under way"
+            raise Refused(reason, hint="wait for its end") from error
         yield
-    except BlockingIOError as error:
-        raise Refused("an upgrade or rollback of this node is under way", hint="wait for its end") from error
     finally:
         os.close(fd)
 

@@ -15,6 +15,7 @@ from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.mounts import mounted
 from autoinstall.node.state import booted_slot, partitions
+from autoinstall.node.upgrade import only_one
 from autoinstall.slots import Slot
 
 
@@ -23,11 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """Read and tell. Exit code 0: all is well, 4: something is not. Raises CannotHere where this is no node."""
+    """Read and tell. Exit code 0: all is well, 4: something is not. Raises CannotHere where this is no node.
+
+    Not beside an upgrade: half a slot is not rot, and a slot that is mounted is not made anew.
+    """
     booted_slot(host)
     whole = True
     for slot in Slot:
-        problems = list(find_problems(host, slot))
+        with only_one():
+            problems = list(find_problems(host, slot))
         whole = whole and not problems
         for line in problems or ["every file is what the manifest says"]:
             print(f"slot {slot}: {line}")

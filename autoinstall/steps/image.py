@@ -81,8 +81,11 @@ class VerifyImage:
         """Raises ImageInvalid."""
         total = sum(file.size_bytes for file in self.image.manifest.files)
         hashing = self.hashing or Hashing(Path(self.image.directory))
+        told_bytes = 0
         while not hashing.wait(PROGRESS_INTERVAL_S):
-            host.progress(hashing.done_bytes, total)
+            if (done_bytes := hashing.done_bytes) > told_bytes:
+                host.progress(done_bytes, total)
+                told_bytes = done_bytes
         for file in self.image.manifest.files:
             path = Path(self.image.directory) / file.name
             try:

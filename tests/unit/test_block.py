@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,15 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         block.write_file_direct(tmp_path / "file", pieces(b"new"))
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_no_end_of_the_program_waits_for_who_reads_ahead(tmp_path: Path) -> None:
+    """Whoever ends it may still hold the reader: the last error does, with the frames that it went through."""
+    before = set(threading.enumerate())
+    (tmp_path / "file").touch()
+    os.truncate(tmp_path / "file", 3 * block.CHUNK_BYTES)
+    held = block.chunks_direct(tmp_path / "file")
+    next(held)
+    assert [thread.daemon for thread in set(threading.enumerate()) - before] == [True]
+    assert list(map(len, held))
+    assert set(threading.enumerate()) == before

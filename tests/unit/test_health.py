@@ -79,7 +79,8 @@ def test_what_is_mounted_otherwise_is_seen(node: Node, old: str, new: str, check
 
 def test_a_root_of_which_a_block_was_found_rotten_is_told(node: Node) -> None:
     node.told["dmsetup"] = Completed(0, "0 157840 verity C\n", "")
-    assert problems(node) == {"root": "root.squashfs of slot A rots (see journalctl -k): upgrade, or install again"}
+    """The slot is marked bad by then: an upgrade from it would be refused."""
+    assert problems(node) == {"root": "root.squashfs of slot A rots (see journalctl -k): restart, then upgrade"}
 
 
 def test_a_root_that_is_mapped_from_another_file_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,8 @@ def test_what_is_no_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         _look(str(tmp_path / "gone.iso"))
     with pytest.raises(BadUsage, match="neither http"):
         _look("ftp://192.0.2.1/image")
+    with pytest.raises(ImageInvalid, match="Invalid IPv6 URL"):
+        _look("http://[::1/image")
     with pytest.raises(ImageInvalid, match="holds no image"):
         _look(str(tmp_path))
 
@@ -157,6 +159,8 @@ def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest
     monkeypatch.setattr(verb, "RUN", node.root / "run")
     with verb.only_one(), pytest.raises(Refused, match="is under way"), verb.only_one():
         pass
+    with pytest.raises(BlockingIOError), verb.only_one():
+        raise BlockingIOError  # of what is done meanwhile
     with verb.only_one():
         pass
     (node.root / "run/upgrade.lock").unlink()

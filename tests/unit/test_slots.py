@@ -98,6 +98,12 @@ def test_a_slot_marked_bad_while_the_other_is_new_puts_that_one_on_trial() -> No
     assert mark_bad(mark_good(fresh(), Slot.A), Slot.A).on_trial(Slot.B)
 
 
+def test_a_slot_marked_bad_while_the_other_is_made_anew_is_still_the_one_to_boot() -> None:
+    """Primary without an attempt is what a slot is that fell back."""
+    half = disarm(SlotState(Slot.A, 3, True, 3, True), Slot.B)
+    assert mark_bad(half, Slot.A) == half
+
+
 def test_there_is_a_trial_only_where_there_is_something_to_fall_back_to() -> None:
     assert SlotState(Slot.B, 3, True, 3, False).on_trial(Slot.B)
     assert not fresh().on_trial(Slot.A)

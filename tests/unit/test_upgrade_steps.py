@@ -18,6 +18,7 @@ from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import Manifest
+from autoinstall.node import records
 from autoinstall.node import state as node_state
 from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
 from autoinstall.plan import SlotPlan
@@ -127,6 +128,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     class OnDisk:
         slot_bytes = dict.fromkeys(Slot, 2048 * MIB)
 
+        def device(self, label: str) -> str:
+            return label
+
     monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: facts)
@@ -173,6 +177,23 @@ def test_a_medium_that_is_left_in_goes_on_to_the_node(
     assert story.leaving_unit("upgrade", result) == "autoinstall-kexec.service"
     assert _ended("upgrade autoinstall.installed=hold").ending is ending
     assert machine["did"] == ["kexec"]
+
+
+def test_an_image_that_a_medium_forces_is_forced_once(
+    machine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that boots its medium again and again would write it again and again, and never boot it."""
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        assert (device, options) == ("Config", ("rw",))
+        yield tmp_path
+
+    monkeypatch.setattr(fromedium, "mounted", mounted)
+    records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
+    machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
+    assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
+    assert records.fallen(tmp_path) == []
 
 
 def test_after_kexec_the_new_image_is_started_at_once(machine: dict[str, Any]) -> None:

@@ -1,0 +1,47 @@
+"""The hashing of an image beside the rest of a run, and what is told of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoinstall.errors import ImageInvalid
+from autoinstall.facts import LiveImage
+from autoinstall.host import Host
+from autoinstall.steps.image import Hashing, VerifyImage
+from tests.unit.machines import MANIFEST
+
+DIGEST = hashlib.sha256(b"12345").hexdigest()
+SMALL = replace(MANIFEST, files=tuple(replace(file, size_bytes=5, sha256=DIGEST) for file in MANIFEST.files))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> LiveImage:
+    """An image of 15 bytes."""
+    for file in SMALL.files:
+        (tmp_path / file.name).write_bytes(b"12345")
+    return LiveImage(str(tmp_path), SMALL)
+
+
+def test_a_medium_that_hangs_is_no_progress(image: LiveImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told again and again, the watchdog of autoinstall.service would never end such a run."""
+    hashing = Hashing(Path(image.directory))
+    assert hashing.wait(60)
+    waits = iter([False, False, False, True])
+    monkeypatch.setattr(hashing, "wait", lambda limit_s: next(waits))
+    host, told = Host(), list[int]()
+    host.progress = lambda done, total: told.append(done)
+    VerifyImage(image, hashing).apply(host)
+    assert told == [15]
+
+
+def test_a_file_that_is_not_the_manifest_s_or_gone_is_told(image: LiveImage) -> None:
+    Path(image.directory, "vmlinuz").write_bytes(b"54321")
+    with pytest.raises(ImageInvalid, match="vmlinuz is not what its manifest says"):
+        VerifyImage(image).apply(Host())
+    Path(image.directory, "vmlinuz").unlink()
+    with pytest.raises(ImageInvalid, match="vmlinuz cannot be read: No such file"):
+        VerifyImage(image).apply(Host())
