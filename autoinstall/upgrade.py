@@ -201,11 +201,13 @@ def _kept(node: OnNode) -> Slot:
 
 def _decide(node: OnNode, kept: Slot, offered: NewImage) -> Decision:
     new = offered.manifest.image_id
-    if new == node.image_id(kept) and node.state.primary is kept:
-        return Decision.ALREADY
+    state = node.state
+    gone = not state.good(kept.other) and not state.tries(kept.other)
+    if new == node.image_id(kept) and state.primary is kept:
+        return Decision.UPGRADE if gone else Decision.ALREADY  # the same image makes a slot that is gone whole again
     if new in node.fallen_ids:
         return Decision.UPGRADE if Force.FALLEN in offered.force else Decision.FALLEN
-    waiting = node.state.primary is kept.other and node.state.tries(kept.other) > 0
+    waiting = state.primary is kept.other and state.tries(kept.other) > 0
     return Decision.ALREADY if waiting and new == node.image_id(kept.other) else Decision.UPGRADE
 
 

@@ -90,6 +90,13 @@ def test_the_image_that_runs_or_waits_is_there_already() -> None:
     assert decided(node(waiting, b=NEW), OTHER).decision is Decision.UPGRADE
 
 
+def test_the_same_image_makes_a_slot_that_is_gone_whole_again() -> None:
+    rotten = SlotState(Slot.A, 3, True, 0, False)
+    plan = decided(node(rotten), OLD)
+    assert (plan.decision, plan.target) == (Decision.UPGRADE, Slot.B)
+    assert decided(node(replace(rotten, b_try=1)), OLD).decision is Decision.ALREADY
+
+
 FELL = SlotState(Slot.B, 3, True, 0, False)
 
 
