@@ -57,6 +57,7 @@ def _loop_device(host: Host) -> str:
 def _fetch(host: Host, url: str, target: Path) -> None:
     """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason."""
     import shutil  # these are a sixth of all that a run would import, and only PXE needs them
+    from http.client import HTTPException
     from urllib.error import URLError
     from urllib.request import urlopen
 
@@ -67,7 +68,7 @@ def _fetch(host: Host, url: str, target: Path) -> None:
         try:
             with urlopen(url, timeout=ANSWER_LIMIT_S) as answer, target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (URLError, OSError) as error:
+        except (URLError, HTTPException, OSError) as error:
             why = str(error)
             return False
         return True
