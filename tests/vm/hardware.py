@@ -51,7 +51,8 @@ SILENCE = (
 class Disk:
     """A disk: the file under it, and what the machine sees of it.
 
-    `write_log`: a file that receives every write and flush, in order, in the format of dm-log-writes.
+    `write_log`: a file that receives every write and flush, in order, in the format of dm-log-writes. As the guest
+    sends them: what virtio-blk merges may have 1024 pieces, with the log's own two more than a system call takes.
     `faults`: a file of QEMU's blkdebug rules. `name`: of the device, where two have the same serial.
     `removable`: what a USB stick says of itself. USB can be plugged into a machine that was started with some.
     """
@@ -120,6 +121,8 @@ class Disk:
             device["wwn"] = self.wwn
         if self.removable:
             device["removable"] = True
+        if self.write_log and self.bus is Bus.VIRTIO:
+            device["request-merging"] = False
         if self.bus in (Bus.VIRTIO, Bus.SCSI):
             device |= {"werror": self.on_error.value, "rerror": self.on_error.value}
         return device
