@@ -30,7 +30,7 @@ from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
-from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
 from autoinstall.sources import refuse_unchecked, with_credentials, with_file
 from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
@@ -86,15 +86,17 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say_as_much(telling_from(words), host, sinks)
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
+    if rescue_asked(words):
+        _warn(sinks, host, request_from(words).warnings)
+        return _nothing_asked(sinks)
     words = _all_words(words, host, sinks)
     telling = telling_from(words)
     _say_as_much(telling, host, sinks)
     _begin(telling, sinks)
     request = request_from(words)
     refuse_unchecked([*telling.urls, telling.trigger])
-    if request.action in (Action.NONE, Action.RESCUE):
-        _say(sinks, HOW_TO_INSTALL)
-        return Result(Ending.NONE, EXIT_OK)
+    if request.action is Action.NONE:
+        return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
     image = find_image(host, words)
     hashing = Hashing(image) if request.action is Action.INSTALL else None
@@ -117,6 +119,11 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
     use_address(request, plan, host)
     return _execute(plan, host, sinks, hashing)
+
+
+def _nothing_asked(sinks: Sequence[Sink]) -> Result:
+    _say(sinks, HOW_TO_INSTALL)
+    return Result(Ending.NONE, EXIT_OK)
 
 
 def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:

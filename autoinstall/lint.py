@@ -66,7 +66,7 @@ def opinion(line: str) -> Opinion:
         except BadWords as error:
             faults[loader.name] = error.reasons
     risks = [f"{loader.name}: {risk}" for loader in LOADERS if (risk := loader.warning(words))]
-    errors, warnings = (crowd,) if crowd else (), (*request.warnings, *warnings)
+    errors, warnings = (crowd,) if crowd else (), (*warnings, *request.warnings)
     return Opinion(errors, warnings, (*notes, *risks), request.action.value, forms, faults)
 
 

@@ -95,7 +95,10 @@ class Request:
 
 
 def request_from(words: Sequence[Word]) -> Request:
-    """What `words` ask for. Raises BadWords with every problem of the line, not only the first."""
+    """What `words` ask for. Raises BadWords with every problem of the line, not only the first.
+
+    Beside rescue nothing else is asked for: what is wrong with the line is a warning then.
+    """
     reader = Reader(words)
     get = reader.values.get
     reinstall = get("firstboot", False)
@@ -109,6 +112,8 @@ def request_from(words: Sequence[Word]) -> Request:
     reader.problems += _against_ip(reader, address)
     reader.problems += contradictions(reader.values, tuple(kept))
     reader.problems += _against_others(reader.values, after)
+    if get("rescue"):
+        return Request(Action.RESCUE, warnings=(*reader.warnings, *reader.problems))
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
     return Request(
@@ -141,6 +146,15 @@ def request_from(words: Sequence[Word]) -> Request:
         kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
         warnings=(*reader.warnings, *(_idle(reader.values) if upgrade else ())),
     )
+
+
+def rescue_asked(words: Sequence[Word]) -> bool:
+    """Whether a line asks for rescue, whatever is wrong with the rest of it."""
+    values = [word.value for word in words if canonical(word.name) == "rescue"]
+    try:
+        return bool(values) and grammar.flag(values[-1])
+    except ValueError:
+        return False
 
 
 def on_failure_from(words: Sequence[Word]) -> grammar.OnFailure:
@@ -231,9 +245,8 @@ def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:
 
 
 def _action(values: Mapping[str, Any], storage: DiskSelector | None) -> Action:
-    """The first that is asked for: rescue wins, and a disk means an install where nothing else does."""
+    """The first that is asked for: a disk means an install where nothing else does."""
     asked = (
-        (values.get("rescue"), Action.RESCUE),
         (values.get("uninstall"), Action.UNINSTALL),
         (values.get("upgrade"), Action.UPGRADE),
         (storage, Action.INSTALL),

@@ -65,7 +65,7 @@ def test_the_installer_gives_the_same_warnings(capsys: pytest.CaptureFixture[str
     story.install(line, Host(), [paper])
     _, lines = said(capsys, line)
     given = [f"warning: {event.description}" for event in paper.events]
-    assert len(given) == 2
+    assert len(given) == 3
     assert given == [text for text in lines if text.startswith("warning: ")]
 
 
