@@ -105,6 +105,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
         _warn(sinks, host, request.warnings)
     if request.action is Action.STATELESS:
         return _apply(make_application(request, facts), host, sinks)
+    use_address(request, facts, host)
     if request.action is Action.UNINSTALL:
         return _uninstall(request, make_removal(request, facts), host, sinks)
     if request.action is Action.UPGRADE:
@@ -117,7 +118,6 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
-    use_address(request, plan, host)
     return _execute(plan, host, sinks, hashing)
 
 

@@ -14,7 +14,6 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
 from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
-from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
 from autoinstall.request import Action, Request
@@ -125,7 +124,6 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     if decision is Decision.INSTALL:
         refuse_left_behind(chosen, facts)
         refuse_stacks(request, chosen.disks, facts)
-    _refuse_shared_address(request, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
     layout = place(planned, _space(request, chosen, facts))
@@ -298,16 +296,6 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
             hint="this version knows no multipath: leave one path connected, or name another disk",
-        )
-
-
-def _refuse_shared_address(request: Request, facts: Facts) -> None:
-    wired = [nic.name for nic in facts.nics if nic.wired]
-    shared = not request.boot_interface and not request.bond and len(wired) > 1
-    if request.address.by is AddressBy.STATIC and shared:
-        raise Refused(
-            f"ip={request.address.client} is for one NIC, and this machine has {', '.join(wired)}",
-            hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",
         )
 
 

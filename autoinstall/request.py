@@ -95,10 +95,7 @@ class Request:
 
 
 def request_from(words: Sequence[Word]) -> Request:
-    """What `words` ask for. Raises BadWords with every problem of the line, not only the first.
-
-    Beside rescue nothing else is asked for: what is wrong with the line is a warning then.
-    """
+    """What `words` ask for. Raises BadWords with every problem of the line; beside rescue they are warnings."""
     reader = Reader(words)
     get = reader.values.get
     reinstall = get("firstboot", False)
@@ -285,7 +282,7 @@ IDLE_IN_UPGRADE = (
 def _idle(values: Mapping[str, Any]) -> list[str]:
     """An upgrade never edits what is stored: the words that would are told."""
     idle = [name for name in IDLE_IN_UPGRADE if name in values]
-    return [f"upgrade: the node keeps its configuration; of no effect: {', '.join(idle)}"] if idle else []
+    return [f"upgrade: the node keeps its configuration; of no effect on it: {', '.join(idle)}"] if idle else []
 
 
 KERNEL_WORDS = "autoinstall.kargs"
