@@ -183,9 +183,9 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
     tables = []
     for disk in removal.disks:
         table = our_table(disk)
-        if table is None:
+        if table is None and (disk.node or disk.member):
             raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
-        tables.append((disk, table[1]))
+        tables.append((disk, table[1] if table else ()))
     execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
     _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
