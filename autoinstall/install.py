@@ -114,7 +114,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        return _already_installed(plan, host)
+        return _already_installed(plan, host, _memory(sinks))
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
@@ -211,6 +211,7 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     told = _memory(sinks)
     told.node_name = node_name(plan)
     execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
+    told.node_disk = plan.target.path
     _break_at(Break.POST_INSTALLER, host, sinks)
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
@@ -218,14 +219,16 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
-def _already_installed(plan: Plan, host: Host) -> Result:
+def _already_installed(plan: Plan, host: Host, told: Memory) -> Result:
     """The machine goes on to its node, unless the line says to stay or to switch off.
 
     By kexec: a reboot could come back to this medium, for ever.
     """
+    told.node_name = node_name(plan)
     reason = f"{plan.target.path} already carries a finished node"
     if plan.installed is Installed.BOOT and not plan.dry_run:
         slot = load_installed(host, plan.target.path)
+        told.node_disk = plan.target.path
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)

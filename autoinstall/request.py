@@ -274,7 +274,7 @@ def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
 IDLE_IN_UPGRADE = (
     "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "ipv6", "vlan", "bond",
     "network_layout", "adminpw", "rootpw", "autoinstall.ssh_key", "ssh_pwauth", "autoinstall.kargs",
-    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks", "local_boot_trigger",
+    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks",
     *MANAGEMENT_WORDS, *FEATURES, *SECRET_FEATURES,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`autoinstall report`: deliver the result of the install that no server acknowledged; run by a unit."""
+"""`autoinstall report`: deliver the ends of runs that no server acknowledged; run by a unit."""
 
 from __future__ import annotations
 
@@ -22,17 +22,23 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Try each URL once, and forget those that acknowledged. Exit code 4: some did not, and the unit tries again."""
     if not KEPT.exists():
         return EXIT_OK
-    kept: dict[str, Any] = json.loads(host.read_text(KEPT))
-    body = json.dumps(kept["result"], sort_keys=True).encode()
-    left = {url: why for url in kept["urls"] if (why := fault(url, body))}
-    for url, why in left.items():
-        print(f"{url}: {why}")
+    kept: list[dict[str, Any]] = json.loads(host.read_text(KEPT))
+    left = [{**entry, "urls": urls} for entry in kept if (urls := _deaf(entry))]
     if not left:
         KEPT.unlink()
         return EXIT_OK
-    if len(left) < len(kept["urls"]):
+    if left != kept:
         partial = KEPT.with_suffix(".new")
         partial.touch(mode=0o600)
-        partial.write_text(json.dumps({**kept, "urls": list(left)}))
+        partial.write_text(json.dumps(left))
         partial.rename(KEPT)
     return EXIT_BROKE
+
+
+def _deaf(entry: dict[str, Any]) -> list[str]:
+    """The URLs that do not acknowledge a result, which are said with the reason."""
+    body = json.dumps(entry["result"], sort_keys=True).encode()
+    left = {url: why for url in entry["urls"] if (why := fault(url, body))}
+    for url, why in left.items():
+        print(f"{url}: {why}")
+    return list(left)

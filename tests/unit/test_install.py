@@ -191,3 +191,23 @@ def test_a_stateless_system_waits_once_all_is_applied(
     host = Shell()
     assert story.install("stateless autoinstall.break=post-installer", host, [Paper()]).ending is Ending.APPLIED
     assert host.ran == [("applied",), ("systemctl", "start", "--no-block", "autoinstall-break.service")]
+
+
+@pytest.mark.parametrize(
+    ("words", "ending", "kept_on"),
+    [
+        ("", Ending.ALREADY_INSTALLED, "/dev/vda"),
+        ("autoinstall.installed=hold", Ending.ALREADY_INSTALLED, ""),
+        ("reinstall", Ending.INSTALLED, "/dev/vda"),
+    ],
+)
+def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
+    a_node: None, monkeypatch: pytest.MonkeyPatch, words: str, ending: Ending, kept_on: str
+) -> None:
+    for name in ("execute", "install_steps", "Hashing"):
+        monkeypatch.setattr(story, name, lambda *_: ())
+    monkeypatch.setattr(story, "addresses", lambda host: [])
+    monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
+    paper = Paper()
+    assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending
+    assert (paper.node_disk, paper.node_name) == (kept_on, "node7")

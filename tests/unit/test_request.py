@@ -63,7 +63,7 @@ def test_an_upgrade_is_of_the_node_that_is_there_and_edits_nothing() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "local_boot_trigger=http://a", "tuned=x",
+    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "tuned=x",
      "standalone", "snmp_password=correct-horse"],
 )  # fmt: skip
 def test_no_word_that_an_upgrade_ignores_is_ignored_in_silence(word: str) -> None:
