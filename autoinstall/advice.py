@@ -80,8 +80,13 @@ def notes(words: Sequence[Word]) -> tuple[str, ...]:
 
 def unread(words: Sequence[Word]) -> tuple[str, ...]:
     """What only the machine itself will see."""
-    names = dict.fromkeys(word.name for word in words if canonical(word.name) == "autoinstall.words")
+    files = [word for word in words if canonical(word.name) == "autoinstall.words" or _names_keys(word)]
+    names = dict.fromkeys(word.name for word in files)
     return tuple(f"{name}: its file is read on the machine only, not here" for name in names)
+
+
+def _names_keys(word: Word) -> bool:
+    return canonical(word.name) == "autoinstall.ssh_key" and "://" in (word.value or "")
 
 
 def _length(line: str) -> list[str]:

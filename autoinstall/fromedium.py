@@ -20,6 +20,7 @@ from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory, Sink
 from autoinstall.request import Request
 from autoinstall.select import describe, select_disk
+from autoinstall.services import refuse_unchecked
 from autoinstall.steps import upgrade_steps
 from autoinstall.telling import telling_from
 from autoinstall.upgrade import Decision, NewImage, already_reason, fallen_reason, make_upgrade
@@ -29,6 +30,7 @@ def select_node(request: Request, facts: Facts) -> Disk:
     """The disk with the node that is meant. Raises Refused where there is none, or it cannot be upgraded."""
     if request.disk is None or facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then upgrade")
+    refuse_unchecked(request.https, facts.image.manifest.features)
     target = select_disk(request.disk, facts.disks)
     if not target.examined:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")

@@ -31,7 +31,7 @@ from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
-from autoinstall.sources import refuse_unchecked, with_credentials, with_file
+from autoinstall.sources import refuse_https, with_credentials, with_file, with_keys
 from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
 from autoinstall.steps.image import Hashing
@@ -94,7 +94,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say_as_much(telling, host, sinks)
     _begin(telling, sinks)
     request = request_from(words)
-    refuse_unchecked([*telling.urls, telling.trigger])
+    refuse_https(words)
     if request.action is Action.NONE:
         return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
@@ -104,13 +104,16 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         _warn(sinks, host, request.warnings)
     if request.action is Action.STATELESS:
-        return _apply(make_application(request, facts), host, sinks)
+        return _apply(make_application(with_keys(request, host), facts), host, sinks)
     use_address(request, facts, host)
     if request.action is Action.UNINSTALL:
         return _uninstall(request, make_removal(request, facts), host, sinks)
     if request.action is Action.UPGRADE:
         return _upgrade(request, facts, host, sinks)
     plan = make_plan(request, facts)
+    if request.key_urls and plan.decision is Decision.INSTALL:
+        request = with_keys(request, host)
+        plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:

@@ -18,7 +18,7 @@ from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, selector_for
-from autoinstall.services import refuse_missing_features
+from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
@@ -111,6 +111,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
     refuse_missing_features(request.services, facts.image.manifest.features)
+    refuse_unchecked(request.https, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     nics = nics_for(request, facts)
     target = chosen.boot

@@ -13,6 +13,7 @@ from autoinstall.disk_words import DiskWords
 from autoinstall.errors import BadWords
 from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
 from autoinstall.grammar_network import Address, AddressBy, Bond, Ipv6, NicBy, NicSelector, Vlan
+from autoinstall.grammar_sources import KeysAt
 from autoinstall.grammar_storage import Storage, SwapCipher
 from autoinstall.parameters import (
     PREFIX,
@@ -31,6 +32,7 @@ from autoinstall.services import (
     services_from,
 )
 from autoinstall.slots import MOST_TRIES
+from autoinstall.telling import https_words
 
 DHCP = Address(AddressBy.DHCP)
 NO_SERVICES = Services()
@@ -52,7 +54,8 @@ class Request:
     """What is asked. Optional fields are None where the line does not say; defaults are the plan's.
 
     `disk` is the boot disk; `host_disks` are those of HostVG where they are others. `reinstall` is whether a finished
-    node may be installed over.
+    node may be installed over. `key_urls` are read before a plan is made that installs; `https` are the names of the
+    words that ask a server which has to be checked.
     """
 
     action: Action
@@ -80,6 +83,7 @@ class Request:
     admin_password_hash: str | None = None
     root_password_hash: str | None = None
     ssh_keys: tuple[str, ...] = ()
+    key_urls: tuple[str, ...] = ()
     ssh_passwords: bool = False
     services: Services = NO_SERVICES
     after: grammar.After = grammar.After.REBOOT
@@ -91,6 +95,7 @@ class Request:
     dry_run: bool = False
     plan_digest: str | None = None
     kept_words: tuple[str, ...] = ()
+    https: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -129,7 +134,7 @@ def request_from(words: Sequence[Word]) -> Request:
         **_network(reader, address),
         admin_password_hash=_admin_password(reader),
         root_password_hash=get("rootpw"),
-        ssh_keys=tuple(get("autoinstall.ssh_key", ())),
+        **_keys(get("autoinstall.ssh_key", ())),
         ssh_passwords=get("ssh_pwauth", False),
         services=services_from(reader.values),
         after=after,
@@ -141,8 +146,17 @@ def request_from(words: Sequence[Word]) -> Request:
         dry_run=get("autoinstall.dry_run", False),
         plan_digest=get("autoinstall.plan"),
         kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
+        https=https_words(words),
         warnings=(*reader.warnings, *(_idle(reader.values) if upgrade else ())),
     )
+
+
+def _keys(given: Sequence[str | KeysAt]) -> dict[str, Any]:
+    """The fields of a request that are about keys."""
+    return {
+        "ssh_keys": tuple(key for key in given if isinstance(key, str)),
+        "key_urls": tuple(key.url for key in given if isinstance(key, KeysAt)),
+    }
 
 
 def rescue_asked(words: Sequence[Word]) -> bool:

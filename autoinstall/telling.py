@@ -45,6 +45,16 @@ def telling_from(words: Sequence[Word]) -> Telling:
     )
 
 
+OVER_HTTPS = ("autoinstall.words", "autoinstall.report", "autoinstall.ssh_key", "local_boot_trigger")
+"""Words with a URL that the installer itself asks."""
+
+
+def https_words(words: Sequence[Word]) -> tuple[str, ...]:
+    """Those of a line that name a server which has to be checked."""
+    named = [canonical(word.name) for word in words if (word.value or "").lower().startswith("https:")]
+    return tuple(name for name in OVER_HTTPS if name in named)
+
+
 def _readable(words: Sequence[Word], name: str) -> list[Any]:
     found = []
     for word in words:

@@ -12,6 +12,7 @@ from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy
 from autoinstall.request import Request
 from autoinstall.select import describe
+from autoinstall.services import refuse_unchecked
 from autoinstall.stacks import has_stack, refuse_stacks
 
 
@@ -42,6 +43,8 @@ def make_removal(request: Request, facts: Facts) -> Removal:
     """
     if request.disk is None:
         raise ValueError("a removal has a disk")
+    if facts.image:
+        refuse_unchecked(request.https, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     target = chosen.boot
     if not target.examined:
