@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from autoinstall.cmdline import LIMIT_BYTES, WHITE_SPACE, Word
@@ -47,6 +48,27 @@ READ_BY_OTHERS = {
 """Words that others also read: dracut.cmdline(7), kernel-command-line(7), the kernel's kernel-parameters.txt."""
 
 GRUB_SPECIAL = ";&<>|${}\\'\""
+
+
+FIELDS_OF_AN_ADDRESS = 6
+"""systemd-network-generator(8) finds no address in an ip= with fewer; pxelinux writes four."""
+
+
+def unlike_dracut(words: Sequence[Word]) -> tuple[str, ...]:
+    """What the installer reads, and at which the initramfs gives up all words of the network."""
+    unread = dict.fromkeys(word.plain for word in words if _is_unreadable(word.name, word.value or ""))
+    return tuple(
+        f"{text}: the initramfs cannot read that, and asks DHCP on every NIC, as the live system does until a plan is"
+        f" made; autoinstall.{text} says the same to the installer alone"
+        for text in unread
+    )
+
+
+def _is_unreadable(name: str, value: str) -> bool:
+    if name == "vlan":
+        return value.partition(":")[0].isdecimal()
+    fields = re.sub(r"\[[^]]*\]", "", value).count(":") + 1
+    return name == "ip" and value[:1] in tuple("[0123456789") and fields < FIELDS_OF_AN_ADDRESS
 
 
 def warnings(line: str, words: Sequence[Word]) -> tuple[str, ...]:

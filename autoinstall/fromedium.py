@@ -31,7 +31,7 @@ def select_node(request: Request, facts: Facts) -> Disk:
     if request.disk is None or facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then upgrade")
     refuse_unchecked(request.https, facts.image.manifest.features)
-    target = select_disk(request.disk, facts.disks)
+    target = select_disk(request.disk, facts.disks, of_node=True)
     if not target.examined:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     if target.node is None or not target.node.finished:

@@ -71,8 +71,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
         sink.result(result)
     unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
     if unit:
-        _break_at(Break.PRE_REBOOT, host, sinks)
-        _leave(unit, host)
+        _leave(unit, host, sinks)
     return result.exit_code
 
 
@@ -241,8 +240,12 @@ def _memory(sinks: Sequence[Sink]) -> Memory:
     return next(sink for sink in sinks if isinstance(sink, Memory))
 
 
-def _leave(unit: str, host: Host) -> None:
-    """Start the unit that ends this boot."""
+def _leave(unit: str, host: Host, sinks: Sequence[Sink]) -> None:
+    """Start the unit that ends this boot. A shell that cannot be opened keeps nobody here: nobody would be in it."""
+    try:
+        _break_at(Break.PRE_REBOOT, host, sinks)
+    except AutoinstallError as error:
+        _warn(sinks, host, [f"autoinstall.break=pre-reboot: {error}"], "break")
     try:
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
     except ToolFailed as error:

@@ -54,7 +54,8 @@ def opinion(line: str) -> Opinion:
         words = cmdline.parse(line)
     except BadWords as error:
         return Opinion(error.reasons)
-    warnings, notes, crowd = advice.warnings(line, words), advice.notes(words), advice.crowd(words)
+    notes, crowd = advice.notes(words), advice.crowd(words)
+    warnings = (*advice.warnings(line, words), *advice.unlike_dracut(words))
     try:
         request = request_from(words)
     except BadWords as error:

@@ -85,7 +85,7 @@ def _is_of(clause: Clause, key: Key) -> bool:
     return clause.key is key
 
 
-def _first(selector: select.DiskSelector, disks: tuple[Disk, ...], *, alone: bool) -> Disk:
+def _first(selector: select.DiskSelector, disks: tuple[Disk, ...], **_: bool) -> Disk:
     """As oVirt Node chose: the first that fits."""
     fitting = [disk for disk in disks if not select.why_not(disk, selector)]
     return fitting[0] if fitting else select.select_disk(selector, disks)

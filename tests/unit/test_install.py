@@ -12,6 +12,8 @@ from uuid import UUID
 import pytest
 
 from autoinstall import install as story
+from autoinstall.cmdline import parse
+from autoinstall.errors import ToolFailed
 from autoinstall.facts import NodeMark
 from autoinstall.grammar_sources import Break
 from autoinstall.host import USUAL, Completed, Host, Run
@@ -211,3 +213,21 @@ def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
     paper = Paper()
     assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending
     assert (paper.node_disk, paper.node_name) == (kept_on, "node7")
+
+
+def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoShell(Shell):
+        def run(self, *argv: str | Path, doing: str, how: Run = USUAL) -> Completed:
+            done = super().run(*argv, doing=doing, how=how)
+            if "autoinstall-break.service" in argv:
+                raise ToolFailed("opening a shell: systemctl: Unit not found.")
+            return done
+
+    monkeypatch.setattr(story, "BREAK", tmp_path / "run/break")
+    host, paper = NoShell(), Paper()
+    paper.words = parse("autoinstall.break=pre-reboot")
+    story._leave("autoinstall-reboot.service", host, [paper])
+    assert [ran[-1] for ran in host.ran] == ["autoinstall-break.service", "autoinstall-reboot.service"]
+    assert paper.events[-1].description == "autoinstall.break=pre-reboot: opening a shell: systemctl: Unit not found."

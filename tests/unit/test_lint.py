@@ -142,6 +142,32 @@ def test_what_may_surprise_is_warned_of(line: str, says: str) -> None:
     assert HASH not in "".join(found)
 
 
+@pytest.mark.parametrize(
+    ("word", "unread"),
+    [
+        ("vlan=100", True),
+        ("vlan=100:eth0", True),
+        ("vlan=vlan100:eth0", False),
+        ("autoinstall.vlan=100", False),
+        ("ip=192.0.2.7:192.0.2.1:192.0.2.1:255.255.255.0", True),
+        ("ip=192.0.2.7::192.0.2.1:24:node7", True),
+        ("ip=192.0.2.7/24", True),
+        ("ip=[2001:db8::7]::[2001:db8::1]:64", True),
+        ("ip=192.0.2.7::192.0.2.1:24:node7:eth0", False),
+        ("ip=[2001:db8::7]::[2001:db8::1]:64:node7:eth0:none", False),
+        ("autoinstall.ip=192.0.2.7/24", False),
+        ("ip=dhcp", False),
+    ],
+)
+def test_what_the_initramfs_cannot_read_is_warned_of_with_what_is_the_same(
+    capsys: pytest.CaptureFixture[str], word: str, unread: bool
+) -> None:
+    status, lines = said(capsys, word)
+    warned = [text for text in lines if text.startswith(f"warning: {word}: the initramfs cannot read that")]
+    assert (status, len(warned)) == (0, unread)
+    assert not unread or f"; autoinstall.{word} says the same to the installer alone" in warned[0]
+
+
 def test_a_crowd_of_words_that_makes_the_kernel_panic_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Linux 6.12, init/main.c: envp_init has 32 places, HOME and TERM take two; loaders add BOOT_IMAGE."""
     most = " ".join(f"a{number}=1" for number in range(29))

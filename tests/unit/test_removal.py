@@ -14,8 +14,12 @@ from autoinstall import block, gpt
 from autoinstall.drawing import removal_text
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, MemberMark, NodeMark
+from autoinstall.fromedium import select_node
 from autoinstall.host import Host
 from autoinstall.pin import removal_digest
+from autoinstall.plan import make_plan
+from autoinstall.request import Action
+from autoinstall.select import NO_NODE
 from autoinstall.sizes import GIB, MIB
 from autoinstall.steps import removal_steps
 from autoinstall.steps.disk import Clear, TearDown
@@ -144,3 +148,31 @@ def test_of_all_disks_the_first_sector_goes_before_anything_else_and_the_tables_
         ("/dev/vdb", 31 * GIB + 1023 * MIB, MIB), ("/dev/vdb", 0, MIB),
         ("/dev/vda", 15 * GIB + 1023 * MIB, MIB), ("/dev/vda", 0, MIB),
     ]  # fmt: skip
+
+
+BESIDE_A_NODE = "say one of: storage_init=serial:TARGET0"
+
+
+@pytest.mark.parametrize(
+    ("line", "disks", "hint"),
+    [
+        ("uninstall", (VDA, VDB), NO_NODE),
+        ("upgrade", (VDA, VDB), NO_NODE),
+        ("reinstall", (VDA, VDB), NO_NODE),
+        ("uninstall storage_init=/dev/vdz", (NODE, VDC), BESIDE_A_NODE),
+        ("upgrade storage_init=/dev/vdz", (NODE, VDC), BESIDE_A_NODE),
+        ("uninstall storage_init=/dev/vdz", (VDA, VDC), NO_NODE),
+        (
+            "uninstall storage_init=/dev/vda,/dev/vdz",
+            (NODE, MEMBER, VDC),
+            "put one of these in its place: serial:TARGET0  serial:OTHER",
+        ),
+        ("reinstall storage_init=/dev/vdz", (NODE, VDC), f"{BESIDE_A_NODE}  storage_init=serial:THIRD"),
+    ],
+)
+def test_what_is_about_a_node_offers_no_disk_without_one(line: str, disks: tuple[Disk, ...], hint: str) -> None:
+    facts, request = _facts(*disks), asked(line)
+    decide = {Action.UNINSTALL: make_removal, Action.UPGRADE: select_node, Action.INSTALL: make_plan}[request.action]
+    with pytest.raises(Refused) as caught:
+        decide(request, facts)  # type: ignore[operator]
+    assert caught.value.hint == hint
