@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ from autoinstall.report.events import Ending
 from autoinstall.report.http import fault
 from autoinstall.stateless import make_application
 from autoinstall.uninstall import make_removal
+from tests.authority import make_authority
 from tests.unit.machines import MACHINE, MANIFEST, asked
 from tests.unit.test_install import Paper
 from tests.unit.test_sources import Patient
@@ -47,20 +47,9 @@ def able(*disks: object) -> Facts:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ca.pem, an authority of our own, and server.pem, the key and certificate that it gave to
-    127.0.0.1.
-    """
+    """A directory with ca.crt and server.pem, which is for 127.0.0.1."""
     place = tmp_path_factory.mktemp("authority")
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch"]
-
-    def make(name: str, *words: str) -> None:
-        files = ("-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
-        subprocess.run([*new, *files, *words], cwd=place, check=True, capture_output=True)
-
-    make("ca")
-    make("server", "-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1")
-    (place / "server.pem").write_text((place / "server.key").read_text() + (place / "server.crt").read_text())
-    (place / "ca.pem").write_text((place / "ca.crt").read_text())
+    make_authority(place, "127.0.0.1")
     return place
 
 
@@ -99,8 +88,8 @@ def site(authority: Path) -> Iterator[tuple[str, list[str]]]:
 @pytest.fixture
 def trusting(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This program trusts that authority, as OpenSSL finds it (SSL_CERT_FILE)."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
-    monkeypatch.setattr(sources, "BUNDLE", authority / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.crt"))
+    monkeypatch.setattr(sources, "BUNDLE", authority / "ca.crt")
 
 
 @pytest.mark.runs_programs
