@@ -78,9 +78,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def nobody() -> Iterator[str]:
-    """The URL of a port where nobody listens."""
+    """The URL of a port where nobody listens, nor will as long as a server that was given up is still tried."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/r"
@@ -162,6 +162,16 @@ def test_a_server_that_is_down_holds_up_nothing_for_longer_than_its_time(site: S
     assert lives
     assert sink._servers[1].told.wait(10)
     assert len(site.told) == 51
+
+
+def test_a_server_that_was_given_up_is_not_tried_again_for_the_node_will(nobody: str) -> None:
+    before = set(threading.enumerate())
+    sink = Servers()
+    sink.begin([nobody])
+    (trying,) = set(threading.enumerate()) - before
+    assert nobody in sink.deliver(INSTALLED, 0.1, lambda: None)
+    trying.join(10)
+    assert not trying.is_alive()
 
 
 def test_what_was_not_acknowledged_goes_with_the_node(site: Site, nobody: str, config: Path) -> None:
