@@ -53,11 +53,10 @@ def test_a_removal_that_was_cut_goes_on_with_the_same_line(live: LiveSystem, tmp
     with live.start(runs["install"], boot, more) as machine:
         assert install(machine, line)["result"] == "installed"
     cut = DiskImage(boot.path).copy(tmp_path / "cut.raw")
-    log = WriteLog(tmp_path / "boot.log")
-    with live.start(runs["whole"], replace(boot, write_log=log.path), more) as machine:
+    with live.start(runs["whole"], replace(boot, write_log=tmp_path / "boot.log"), more) as machine:
         result = install(machine, f"uninstall {line}")
         assert result["result"] == "uninstalled", result
-    backup = cut.size_bytes - 34 * 512
+    log, backup = WriteLog(tmp_path / "boot.log"), cut.size_bytes - 34 * 512
     log.replay(cut.path, next(n for n, write in enumerate(log) if write.is_data and write.end_bytes > backup))
     assert cut.read(0, 512).count(0) == 512
     assert "HostVG" in [part.label for part in cut.table.partitions]
