@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from autoinstall.cmdline import LIMIT_BYTES, WHITE_SPACE, Word
@@ -49,6 +50,27 @@ READ_BY_OTHERS = {
 GRUB_SPECIAL = ";&<>|${}\\'\""
 
 
+FIELDS_OF_AN_ADDRESS = 6
+"""systemd-network-generator(8) finds no address in an ip= with fewer; pxelinux writes four."""
+
+
+def unlike_dracut(words: Sequence[Word]) -> tuple[str, ...]:
+    """What the installer reads, and at which the initramfs gives up all words of the network."""
+    unread = dict.fromkeys(word.plain for word in words if _is_unreadable(word.name, word.value or ""))
+    return tuple(
+        f"{text}: the initramfs cannot read that, and asks DHCP on every NIC, as the live system does until a plan is"
+        f" made; autoinstall.{text} says the same to the installer alone"
+        for text in unread
+    )
+
+
+def _is_unreadable(name: str, value: str) -> bool:
+    if name == "vlan":
+        return value.partition(":")[0].isdecimal()
+    fields = re.sub(r"\[[^]]*\]", "", value).count(":") + 1
+    return name == "ip" and value[:1] in tuple("[0123456789") and fields < FIELDS_OF_AN_ADDRESS
+
+
 def warnings(line: str, words: Sequence[Word]) -> tuple[str, ...]:
     """What somebody should know of a line, though it will be done as it says. Values are never told."""
     return (*_length(line), *_secrets(words), *_characters(words))
@@ -80,8 +102,13 @@ def notes(words: Sequence[Word]) -> tuple[str, ...]:
 
 def unread(words: Sequence[Word]) -> tuple[str, ...]:
     """What only the machine itself will see."""
-    names = dict.fromkeys(word.name for word in words if canonical(word.name) == "autoinstall.words")
+    files = [word for word in words if canonical(word.name) == "autoinstall.words" or _names_keys(word)]
+    names = dict.fromkeys(word.name for word in files)
     return tuple(f"{name}: its file is read on the machine only, not here" for name in names)
+
+
+def _names_keys(word: Word) -> bool:
+    return canonical(word.name) == "autoinstall.ssh_key" and "://" in (word.value or "")
 
 
 def _length(line: str) -> list[str]:

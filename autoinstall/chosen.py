@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy, DiskSelector
-from autoinstall.request import Request
+from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, identity, select_all, select_disk
 from autoinstall.space import APP_GROUP, HOST_GROUP
 
@@ -49,15 +49,17 @@ def choose(request: Request, disks: Sequence[Disk]) -> Chosen:
     """
     assert request.disk is not None
     named: set[str] = set()
+    of_node = request.action is Action.UNINSTALL
 
     def found(selector: DiskSelector, some: Sequence[Disk]) -> list[Disk]:
         if selector.by is DiskBy.BUS_ALL:
             return sorted(select_all(selector, some), key=identity)
-        disk = select_disk(selector, some, alone=False)
+        disk = select_disk(selector, some, alone=False, of_node=of_node)
         named.update([disk.path] if selector.explicit else [])
         return [disk]
 
-    boot = select_disk(request.disk, disks, alone=not (request.host_disks or request.app_disks))
+    alone = not (request.host_disks or request.app_disks)
+    boot = select_disk(request.disk, disks, alone=alone, of_node=of_node)
     named.update([boot.path] if request.disk.explicit else [])
     host = _once(disk for selector in request.host_disks for disk in found(selector, disks)) or (boot,)
     free = [disk for disk in disks if disk not in (boot, *host)]

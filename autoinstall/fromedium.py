@@ -13,13 +13,16 @@ from autoinstall.host import Host
 from autoinstall.localboot import load_installed
 from autoinstall.mounts import mounted
 from autoinstall.node import records
+from autoinstall.node.name import stored_name
 from autoinstall.node.ondisk import NodeDisk, made_anew, node_on, read_node
 from autoinstall.node.upgrading import carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Sink
+from autoinstall.report.sinks import Memory, Sink
 from autoinstall.request import Request
 from autoinstall.select import describe, select_disk
+from autoinstall.services import refuse_unchecked
 from autoinstall.steps import upgrade_steps
+from autoinstall.telling import telling_from
 from autoinstall.upgrade import Decision, NewImage, already_reason, fallen_reason, make_upgrade
 
 
@@ -27,7 +30,8 @@ def select_node(request: Request, facts: Facts) -> Disk:
     """The disk with the node that is meant. Raises Refused where there is none, or it cannot be upgraded."""
     if request.disk is None or facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then upgrade")
-    target = select_disk(request.disk, facts.disks)
+    refuse_unchecked(request.https, facts.image.manifest.features)
+    target = select_disk(request.disk, facts.disks, of_node=True)
     if not target.examined:
         raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
     if target.node is None or not target.node.finished:
@@ -52,13 +56,18 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     plan = make_upgrade(there, offered, node.slot_bytes)
     show(plan, target.path, sinks)
     warn(plan.warnings, host, sinks)
+    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    here = (host, told)
+    if telling_from(told.words).trigger:
+        told.node_name = stored_name(host, node, plan.kept)
     if plan.decision is Decision.ALREADY:
-        return _go_on(request, target, host, Result(Ending.ALREADY_INSTALLED, EXIT_OK, (already_reason(plan),)))
+        return _go_on(request, target, here, Result(Ending.ALREADY_INSTALLED, EXIT_OK, (already_reason(plan),)))
     if plan.decision is Decision.FALLEN:
         hint = "to try it again: autoinstall.force=fallen"
-        return _go_on(request, target, host, Result(Ending.ROLLED_BACK, EXIT_OK, (fallen_reason(plan),), hint))
+        return _go_on(request, target, here, Result(Ending.ROLLED_BACK, EXIT_OK, (fallen_reason(plan),), hint))
     if request.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
+    told.node_disk = target.path
     carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
     if plan.new.image_id in there.fallen:
         _forget_fallen(plan.new.image_id, node, host)
@@ -73,9 +82,11 @@ def _forget_fallen(image_id: str, node: NodeDisk, host: Host) -> None:
         records.forget_fallen(image_id, config)
 
 
-def _go_on(request: Request, target: Disk, host: Host, result: Result) -> Result:
+def _go_on(request: Request, target: Disk, here: tuple[Host, Memory], result: Result) -> Result:
     """By kexec: a reboot could come back to this medium, for ever."""
     if request.installed is not Installed.BOOT or request.dry_run:
         return result
+    host, told = here
     slot = load_installed(host, target.path)
+    told.node_disk = target.path
     return replace(result, reasons=(*result.reasons, f"going on to slot {slot} of {target.path}"))

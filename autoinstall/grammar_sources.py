@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from autoinstall import grammar
 from autoinstall.grammar_services import port
 
 
@@ -45,6 +46,21 @@ def words(value: str | None) -> OnMedium | str:
         return _url(value, "https")
     except ValueError:
         raise ValueError(f"{value or ''!r} is neither an https:// URL nor LABEL=NAME:/PATH") from None
+
+
+@dataclass(frozen=True)
+class KeysAt:
+    """A file of authorized keys on a server."""
+
+    url: str
+
+
+def ssh_key(value: str | None) -> str | KeysAt:
+    """A line of an authorized_keys file, or where such a file is."""
+    if "://" not in (value or ""):
+        return grammar.ssh_key(value)
+    _refuse_password(value)
+    return KeysAt(_url(value, "https"))
 
 
 def url(value: str | None) -> str:

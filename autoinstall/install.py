@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall import advice, cmdline
@@ -13,7 +14,7 @@ from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
-from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped, ToolFailed
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
@@ -30,8 +31,8 @@ from autoinstall.probe import addresses, probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
-from autoinstall.request import Action, Request, on_failure_from, redacted, request_from
-from autoinstall.sources import refuse_unchecked, with_credentials, with_file
+from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
+from autoinstall.sources import refuse_https, with_credentials, with_file, with_keys
 from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
 from autoinstall.steps.image import Hashing
@@ -71,7 +72,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
         sink.result(result)
     unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
     if unit:
-        _break_at(Break.PRE_REBOOT, host, sinks)
+        with _said():
+            _break_at(Break.PRE_REBOOT, host, sinks)
         _leave(unit, host)
     return result.exit_code
 
@@ -86,15 +88,17 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _say_as_much(telling_from(words), host, sinks)
     _say(sinks, f"command line: {redacted(words)}")
     _warn(sinks, host, advice.warnings(line, words))
+    if rescue_asked(words):
+        _warn(sinks, host, request_from(words).warnings)
+        return _nothing_asked(sinks)
     words = _all_words(words, host, sinks)
     telling = telling_from(words)
     _say_as_much(telling, host, sinks)
     _begin(telling, sinks)
     request = request_from(words)
-    refuse_unchecked([*telling.urls, telling.trigger])
-    if request.action in (Action.NONE, Action.RESCUE):
-        _say(sinks, HOW_TO_INSTALL)
-        return Result(Ending.NONE, EXIT_OK)
+    refuse_https(words)
+    if request.action is Action.NONE:
+        return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
     image = find_image(host, words)
     hashing = Hashing(image) if request.action is Action.INSTALL else None
@@ -102,21 +106,29 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         _warn(sinks, host, request.warnings)
     if request.action is Action.STATELESS:
-        return _apply(make_application(request, facts), host, sinks)
+        return _apply(make_application(with_keys(request, host), facts), host, sinks)
+    use_address(request, facts, host)
     if request.action is Action.UNINSTALL:
         return _uninstall(request, make_removal(request, facts), host, sinks)
     if request.action is Action.UPGRADE:
         return _upgrade(request, facts, host, sinks)
     plan = make_plan(request, facts)
+    if request.key_urls and plan.decision is Decision.INSTALL:
+        request = with_keys(request, host)
+        plan = make_plan(request, facts)
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        return _already_installed(plan, host)
+        return _already_installed(plan, host, _memory(sinks))
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
-    use_address(request, plan, host)
     return _execute(plan, host, sinks, hashing)
+
+
+def _nothing_asked(sinks: Sequence[Sink]) -> Result:
+    _say(sinks, HOW_TO_INSTALL)
+    return Result(Ending.NONE, EXIT_OK)
 
 
 def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:
@@ -176,9 +188,9 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
     tables = []
     for disk in removal.disks:
         table = our_table(disk)
-        if table is None:
+        if table is None and (disk.node or disk.member):
             raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
-        tables.append((disk, table[1]))
+        tables.append((disk, table[1] if table else ()))
     execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
     _break_at(Break.POST_INSTALLER, host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
@@ -204,6 +216,7 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     told = _memory(sinks)
     told.node_name = node_name(plan)
     execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
+    told.node_disk = plan.target.path
     _break_at(Break.POST_INSTALLER, host, sinks)
     if plan.after is After.KEXEC:
         load_installed(host, plan.target.path)
@@ -211,14 +224,16 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
-def _already_installed(plan: Plan, host: Host) -> Result:
+def _already_installed(plan: Plan, host: Host, told: Memory) -> Result:
     """The machine goes on to its node, unless the line says to stay or to switch off.
 
     By kexec: a reboot could come back to this medium, for ever.
     """
+    told.node_name = node_name(plan)
     reason = f"{plan.target.path} already carries a finished node"
     if plan.installed is Installed.BOOT and not plan.dry_run:
         slot = load_installed(host, plan.target.path)
+        told.node_disk = plan.target.path
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
@@ -230,10 +245,17 @@ def _memory(sinks: Sequence[Sink]) -> Memory:
 
 def _leave(unit: str, host: Host) -> None:
     """Start the unit that ends this boot."""
-    try:
+    with _said():
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
-    except ToolFailed as error:
-        Consoles.of_this_machine().say(str(error))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What fails once the result was told is said, and no more than that."""
+    try:
+        yield
+    except (AutoinstallError, OSError) as error:
+        Consoles.of_this_machine().say(f"autoinstall: leaving this system: {error}")
 
 
 def leaving_unit(line: str, result: Result) -> str | None:

@@ -54,7 +54,8 @@ def opinion(line: str) -> Opinion:
         words = cmdline.parse(line)
     except BadWords as error:
         return Opinion(error.reasons)
-    warnings, notes, crowd = advice.warnings(line, words), advice.notes(words), advice.crowd(words)
+    notes, crowd = advice.notes(words), advice.crowd(words)
+    warnings = (*advice.warnings(line, words), *advice.unlike_dracut(words))
     try:
         request = request_from(words)
     except BadWords as error:
@@ -66,7 +67,7 @@ def opinion(line: str) -> Opinion:
         except BadWords as error:
             faults[loader.name] = error.reasons
     risks = [f"{loader.name}: {risk}" for loader in LOADERS if (risk := loader.warning(words))]
-    errors, warnings = (crowd,) if crowd else (), (*request.warnings, *warnings)
+    errors, warnings = (crowd,) if crowd else (), (*warnings, *request.warnings)
     return Opinion(errors, warnings, (*notes, *risks), request.action.value, forms, faults)
 
 

@@ -34,6 +34,7 @@ def nics_for(request: Request, facts: Facts) -> Nics:
         _refuse_another_carrier(request, named.name)
         return Nics(named)
     if not _is_stacked(request):
+        _refuse_shared_address(request, wired)
         return Nics(None)
     if len(wired) != 1:
         raise Refused(
@@ -72,6 +73,15 @@ def network_files(request: Request, nics: Nics) -> dict[str, str]:
 
 def _is_stacked(request: Request) -> bool:
     return bool(request.bond or request.vlan or request.bridged)
+
+
+def _refuse_shared_address(request: Request, wired: Sequence[Nic]) -> None:
+    if request.address.by is AddressBy.STATIC and len(wired) > 1:
+        names = ", ".join(nic.name for nic in wired)
+        raise Refused(
+            f"ip={request.address.client} is for one NIC, and this machine has {names}",
+            hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",
+        )
 
 
 def _refuse_another_carrier(request: Request, name: str) -> None:

@@ -158,9 +158,9 @@ PARAMETERS = (
               "admin's password; it must be changed where it is first used",
               grammar.password_hash, "adminpw=$6$salt$" + "h" * 86, "adminpw=secret",
               secret=True, twice=Twice.SAME_ONLY),
-    Parameter("autoinstall.ssh_key", "TYPE:BASE64[:COMMENT]",
-              "an authorized key of admin",
-              grammar.ssh_key, f"autoinstall.ssh_key=ssh-ed25519:{grammar.EXAMPLE_KEY}:me@laptop",
+    Parameter("autoinstall.ssh_key", "TYPE:BASE64[:COMMENT] | https URL",
+              "an authorized key of admin, or a file of them on a server, as authorized_keys has them",
+              grammar_sources.ssh_key, f"autoinstall.ssh_key=ssh-ed25519:{grammar.EXAMPLE_KEY}:me@laptop",
               "autoinstall.ssh_key=ssh-ed25519:abc", twice=Twice.ALL_COUNT),
     Parameter("ssh_pwauth", "flag",
               "whether sshd takes passwords",
@@ -254,16 +254,16 @@ PARAMETERS = (
               grammar.on_failure, "autoinstall.on_failure=reboot:30", "autoinstall.on_failure=panic",
               default="hold"),
     Parameter("autoinstall.report", "http or https URL",
-              "a server that is sent every event and the result, as JSON; one that does not acknowledge that of an"
-              " installation in time gets it from the node",
+              "a server that is sent every event and the result, as JSON; one that does not acknowledge that in time"
+              " gets it from the node, where there is one in the end; a refusal is kept nowhere",
               grammar_sources.url, "autoinstall.report=http://pxe.example/report", "autoinstall.report=pxe.example",
               twice=Twice.ALL_COUNT),
     Parameter("autoinstall.report_timeout", "SECONDS",
               "how long the machine waits for that, and for local_boot_trigger, before it leaves",
               grammar.seconds, "autoinstall.report_timeout=300", "autoinstall.report_timeout=long", default="60"),
     Parameter("local_boot_trigger", "http or https URL",
-              "a URL that is called after an installation (of no effect with upgrade), before the machine leaves;"
-              " @HOSTNAME@ in it is the node's name",
+              "a URL that is called once the machine is installed, was installed already, or is upgraded, before it"
+              " leaves; @HOSTNAME@ in it is the node's name",
               grammar_sources.trigger_url, "local_boot_trigger=http://pxe.example/done/@HOSTNAME@",
               "local_boot_trigger=done"),
     Parameter("autoinstall.log_level", "error | warning | info | debug",

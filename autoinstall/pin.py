@@ -11,6 +11,7 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk
 from autoinstall.plan import Decision, Plan, to_json
 from autoinstall.request import Request
+from autoinstall.select import identity
 from autoinstall.uninstall import Removal
 from autoinstall.uninstall import to_json as removal_json
 
@@ -76,12 +77,17 @@ def document(plan: Plan) -> dict[str, Any]:
 
 
 def pinned_removal(removal: Removal) -> dict[str, Any]:
-    """What the digest of a removal covers: the disk, as of a plan, and the node that goes."""
+    """What the digest of a removal covers: the node that goes, and its disks, each as of a plan.
+
+    Of a removal that was cut it is the same where the line names the disks: those that are blank by now count too.
+    """
     node = removal.target.node
+    members = sorted(removal.members, key=identity)
     return {
         "decision": "uninstall",
         "install_id": str(node.install_id) if node else "",
         "target": _lasting(removal.target),
+        "members": [_lasting(disk) for disk in members],
     }
 
 

@@ -14,12 +14,11 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
 from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
-from autoinstall.grammar_network import AddressBy
 from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, selector_for
-from autoinstall.services import refuse_missing_features
+from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
@@ -112,6 +111,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
     refuse_missing_features(request.services, facts.image.manifest.features)
+    refuse_unchecked(request.https, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     nics = nics_for(request, facts)
     target = chosen.boot
@@ -125,7 +125,6 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     if decision is Decision.INSTALL:
         refuse_left_behind(chosen, facts)
         refuse_stacks(request, chosen.disks, facts)
-    _refuse_shared_address(request, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
     layout = place(planned, _space(request, chosen, facts))
@@ -298,16 +297,6 @@ def _refuse_a_path(target: Disk, facts: Facts) -> None:
         raise Refused(
             f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
             hint="this version knows no multipath: leave one path connected, or name another disk",
-        )
-
-
-def _refuse_shared_address(request: Request, facts: Facts) -> None:
-    wired = [nic.name for nic in facts.nics if nic.wired]
-    shared = not request.boot_interface and not request.bond and len(wired) > 1
-    if request.address.by is AddressBy.STATIC and shared:
-        raise Refused(
-            f"ip={request.address.client} is for one NIC, and this machine has {', '.join(wired)}",
-            hint="say for which it is: BOOTIF=link, or BOOTIF= and its name or MAC",
         )
 
 

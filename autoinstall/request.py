@@ -13,6 +13,7 @@ from autoinstall.disk_words import DiskWords
 from autoinstall.errors import BadWords
 from autoinstall.grammar_disks import DiskBy, DiskSelector, VolumeSize, Wipe
 from autoinstall.grammar_network import Address, AddressBy, Bond, Ipv6, NicBy, NicSelector, Vlan
+from autoinstall.grammar_sources import KeysAt
 from autoinstall.grammar_storage import Storage, SwapCipher
 from autoinstall.parameters import (
     PREFIX,
@@ -31,6 +32,7 @@ from autoinstall.services import (
     services_from,
 )
 from autoinstall.slots import MOST_TRIES
+from autoinstall.telling import https_words
 
 DHCP = Address(AddressBy.DHCP)
 NO_SERVICES = Services()
@@ -52,7 +54,8 @@ class Request:
     """What is asked. Optional fields are None where the line does not say; defaults are the plan's.
 
     `disk` is the boot disk; `host_disks` are those of HostVG where they are others. `reinstall` is whether a finished
-    node may be installed over.
+    node may be installed over. `key_urls` are read before a plan is made that installs; `https` are the names of the
+    words that ask a server which has to be checked.
     """
 
     action: Action
@@ -80,6 +83,7 @@ class Request:
     admin_password_hash: str | None = None
     root_password_hash: str | None = None
     ssh_keys: tuple[str, ...] = ()
+    key_urls: tuple[str, ...] = ()
     ssh_passwords: bool = False
     services: Services = NO_SERVICES
     after: grammar.After = grammar.After.REBOOT
@@ -91,11 +95,12 @@ class Request:
     dry_run: bool = False
     plan_digest: str | None = None
     kept_words: tuple[str, ...] = ()
+    https: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def request_from(words: Sequence[Word]) -> Request:
-    """What `words` ask for. Raises BadWords with every problem of the line, not only the first."""
+    """What `words` ask for. Raises BadWords with every problem of the line; beside rescue they are warnings."""
     reader = Reader(words)
     get = reader.values.get
     reinstall = get("firstboot", False)
@@ -109,6 +114,8 @@ def request_from(words: Sequence[Word]) -> Request:
     reader.problems += _against_ip(reader, address)
     reader.problems += contradictions(reader.values, tuple(kept))
     reader.problems += _against_others(reader.values, after)
+    if get("rescue"):
+        return Request(Action.RESCUE, warnings=(*reader.warnings, *reader.problems))
     if reader.problems:
         raise BadWords(*reader.problems, hint="correct the kernel command line and boot again")
     return Request(
@@ -127,7 +134,7 @@ def request_from(words: Sequence[Word]) -> Request:
         **_network(reader, address),
         admin_password_hash=_admin_password(reader),
         root_password_hash=get("rootpw"),
-        ssh_keys=tuple(get("autoinstall.ssh_key", ())),
+        **_keys(get("autoinstall.ssh_key", ())),
         ssh_passwords=get("ssh_pwauth", False),
         services=services_from(reader.values),
         after=after,
@@ -139,8 +146,26 @@ def request_from(words: Sequence[Word]) -> Request:
         dry_run=get("autoinstall.dry_run", False),
         plan_digest=get("autoinstall.plan"),
         kept_words=tuple(reversed(dict.fromkeys(reversed(kept)))),  # the last console is /dev/console
+        https=https_words(words),
         warnings=(*reader.warnings, *(_idle(reader.values) if upgrade else ())),
     )
+
+
+def _keys(given: Sequence[str | KeysAt]) -> dict[str, Any]:
+    """The fields of a request that are about keys."""
+    return {
+        "ssh_keys": tuple(key for key in given if isinstance(key, str)),
+        "key_urls": tuple(key.url for key in given if isinstance(key, KeysAt)),
+    }
+
+
+def rescue_asked(words: Sequence[Word]) -> bool:
+    """Whether a line asks for rescue, whatever is wrong with the rest of it."""
+    values = [word.value for word in words if canonical(word.name) == "rescue"]
+    try:
+        return bool(values) and grammar.flag(values[-1])
+    except ValueError:
+        return False
 
 
 def on_failure_from(words: Sequence[Word]) -> grammar.OnFailure:
@@ -231,9 +256,8 @@ def _against_uninstall(reinstall: bool, after: grammar.After) -> list[str]:
 
 
 def _action(values: Mapping[str, Any], storage: DiskSelector | None) -> Action:
-    """The first that is asked for: rescue wins, and a disk means an install where nothing else does."""
+    """The first that is asked for: a disk means an install where nothing else does."""
     asked = (
-        (values.get("rescue"), Action.RESCUE),
         (values.get("uninstall"), Action.UNINSTALL),
         (values.get("upgrade"), Action.UPGRADE),
         (storage, Action.INSTALL),
@@ -264,7 +288,7 @@ def _without_upgrade(values: Mapping[str, Any]) -> list[str]:
 IDLE_IN_UPGRADE = (
     "storage_vol", "mem_overcommit", "autoinstall.id", "hostname", "dns", "ntp", "ipv6", "vlan", "bond",
     "network_layout", "adminpw", "rootpw", "autoinstall.ssh_key", "ssh_pwauth", "autoinstall.kargs",
-    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks", "local_boot_trigger",
+    "autoinstall.wipe", "wipe_fakeraid", "swap_encrypt", "autoinstall.app_disks",
     *MANAGEMENT_WORDS, *FEATURES, *SECRET_FEATURES,
 )  # fmt: skip
 
@@ -272,7 +296,7 @@ IDLE_IN_UPGRADE = (
 def _idle(values: Mapping[str, Any]) -> list[str]:
     """An upgrade never edits what is stored: the words that would are told."""
     idle = [name for name in IDLE_IN_UPGRADE if name in values]
-    return [f"upgrade: the node keeps its configuration; of no effect: {', '.join(idle)}"] if idle else []
+    return [f"upgrade: the node keeps its configuration; of no effect on it: {', '.join(idle)}"] if idle else []
 
 
 KERNEL_WORDS = "autoinstall.kargs"

@@ -10,18 +10,20 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoinstall import block
-from autoinstall.errors import EXIT_OK, AutoinstallError
+from autoinstall import block, cmdline
+from autoinstall.errors import EXIT_OK, AutoinstallError, BadWords
 from autoinstall.facts import Disk
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
 from autoinstall.marks import our_table
 from autoinstall.probe import disks
 from autoinstall.report.sinks import Consoles
+from autoinstall.request import request_from, rescue_asked
 from autoinstall.space import HOST_GROUP, VOLUMES, VolumeRow
 
 MOUNTS = Path("/run/autoinstall/rescue.d")
 CONFIG = Path("/config")
+KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 OPTIONS = "ro,nosuid,nodev"
 UNREPLAYED = f"{OPTIONS},noload"
 
@@ -41,6 +43,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Mount what there is of nodes, and say what is where."""
     consoles = Consoles.of_this_machine()
     consoles.say(INTRODUCTION)
+    for text in wrong_with(host.read_text(KERNEL_COMMAND_LINE)):
+        consoles.say(f"ignored, for rescue wins: {text}")
     there = disks(host, examine=True)
     nodes = [disk for disk in there if disk.node]
     for disk in nodes:
@@ -54,6 +58,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if not nodes:
         consoles.say("no disk of this machine carries a node")
     return EXIT_OK
+
+
+def wrong_with(line: str) -> tuple[str, ...]:
+    """What an installer would have refused a line for, or warned of, had it not asked for rescue."""
+    try:
+        words = cmdline.parse(line)
+        return request_from(words).warnings if rescue_asked(words) else ()
+    except BadWords as error:
+        return error.reasons
 
 
 def mount_node(host: Host, disk: Disk, root: Path, *, single: bool) -> list[str]:

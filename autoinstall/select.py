@@ -14,13 +14,14 @@ from autoinstall.sizes import for_people
 
 FIXED_DISK_KINDS = ("disk",)
 BY_PATH = "/dev/disk/by-path/"
+NO_NODE = "no disk that could be meant carries a node of ours; to install one say storage_init=DISK and nothing else"
 
 
-def select_disk(selector: DiskSelector, disks: Sequence[Disk], *, alone: bool = True) -> Disk:
+def select_disk(selector: DiskSelector, disks: Sequence[Disk], *, alone: bool = True, of_node: bool = False) -> Disk:
     """The one disk that `selector` names, which is `alone` or one of several of a line.
 
     Raises Refused where none or several fit, with one line per disk of the machine: accepted, or the first
-    clause that ruled it out; and with a ready word for each disk that could be meant.
+    clause that ruled it out; and with a ready word for each disk that could be meant, `of_node` one of ours.
     """
     reasons = {disk.path: why_not(disk, selector) for disk in disks}
     chosen = [disk for disk in disks if not reasons[disk.path]]
@@ -31,8 +32,11 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk], *, alone: bool = 
     named = _UNNAMED.get(selector.by) or (f"storage_init={selector}" if alone else f"{selector}, one of several,")
     offer = partial(_offer, alone=alone or selector.by in _UNNAMED)
     if not chosen:
+        of_node = of_node or selector.by is DiskBy.NODE
+        could = [disk for disk in disks if not ineligible(disk, selector)]
+        could = [disk for disk in could if disk.node or disk.member] if of_node else could
         raise Refused(f"{named} fits no disk of this machine", *(table or ["  it has no disk at all"]),
-                      hint=offer([disk for disk in disks if not ineligible(disk, selector)]))  # fmt: skip
+                      hint=NO_NODE if of_node and not could else offer(could))  # fmt: skip
     raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=offer(chosen))
 
 
@@ -181,7 +185,10 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
 }
 
 
-_UNNAMED = {DiskBy.RULE: "storage_init without a value", DiskBy.NODE: "reinstall or uninstall without storage_init"}
+_UNNAMED = {
+    DiskBy.RULE: "storage_init without a value",
+    DiskBy.NODE: "reinstall, upgrade or uninstall without storage_init",
+}
 
 
 def _offer(disks: Sequence[Disk], *, alone: bool) -> str:

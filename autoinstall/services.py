@@ -7,7 +7,7 @@ SERVICES, and their secrets in SECRETS. Each is there only where a word asks for
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ FEATURES = {
 }
 """The feature of an image that brings the program which reads what a word says."""
 SECRET_FEATURES = {"kdump_ssh_key": "kdump", "snmp_password": "snmp"}
+CERTIFICATES = "certificates"
+"""The feature of an image that has the certificates of the usual authorities."""
 NEEDS = {
     "autoinstall.syslog_protocol": "syslog",
     "kdump_ssh": "kdump_ssh_key",
@@ -88,6 +90,16 @@ def refuse_missing_features(services: Services, features: tuple[str, ...]) -> No
               for name, feature in lacking.items()),
             hint=f"take the word off the line, or use an image with features = {names}",
         )  # fmt: skip
+
+
+def refuse_unchecked(https: Sequence[str], features: Sequence[str]) -> None:
+    """Raises Refused where words, by their names, ask servers that an image without CERTIFICATES cannot check."""
+    if https and CERTIFICATES not in features:
+        raise Refused(
+            f"{' and '.join(https)}: https is asked for, and this image lacks the feature {CERTIFICATES}, which"
+            " brings what it is checked with",
+            hint=f"use an image with the package ca-certificates and features = {CERTIFICATES}",
+        )
 
 
 def service_files(services: Services) -> dict[str, str]:

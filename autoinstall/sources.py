@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autoinstall.cmdline import Word, parse
-from autoinstall.errors import BadWords, Refused, TookTooLong
+from autoinstall.errors import BadWords, MountFailed, Refused, TookTooLong
+from autoinstall.grammar import ssh_key
 from autoinstall.grammar_sources import OnMedium
 from autoinstall.host import Host
 from autoinstall.mounts import OF_MEDIA, mounted
 from autoinstall.parameters import PARAMETERS, PREFIX, canonical, is_kept, row_of
+from autoinstall.request import Request
+from autoinstall.services import CERTIFICATES, refuse_unchecked
+from autoinstall.telling import https_words
 
 SYSTEM_CREDENTIALS = Path("/run/credentials/@system")
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 BY_LABEL = Path("/dev/disk/by-label")
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-WORDS = "autoinstall.words"
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Of the package ca-certificates: the certificates of all authorities."""
+WORDS, KEYS = "autoinstall.words", "autoinstall.ssh_key"
 LARGEST_BYTES = 1 << 16
 MEDIUM_LIMIT_S = 60
 ANSWER_LIMIT_S = 30
@@ -54,13 +60,32 @@ def credentials() -> tuple[Word, ...]:
     return tuple(Word(secret[path.name], _secret_text(path)) for path in own if path.name in secret)
 
 
-def refuse_unchecked(urls: Sequence[str]) -> None:
-    """Raises Refused for an https URL where this image has nothing to check a certificate with."""
-    if any(url.startswith("https:") for url in urls) and not CERTIFICATES.exists():
-        raise Refused(
-            "https is asked for, and this image lacks the feature certificates, which brings what it is checked with",
-            hint="use an image with the package ca-certificates",
-        )
+def refuse_https(words: Sequence[Word]) -> None:
+    """Raises Refused for an https URL where the image that runs has nothing to check a certificate with."""
+    refuse_unchecked(https_words(words), (CERTIFICATES,) if BUNDLE.exists() else ())
+
+
+def with_keys(request: Request, host: Host) -> Request:
+    """The request with the keys of its URLs. Raises BadWords for what is none, Refused where none can be read."""
+    fetched = [key for url in request.key_urls for key in keys_of(_text(KEYS, _from_server(KEYS, url, host)))]
+    return replace(request, ssh_keys=(*request.ssh_keys, *fetched), key_urls=())
+
+
+def keys_of(text: str) -> tuple[str, ...]:
+    """The keys of an authorized_keys file without options. Raises BadWords with all that is wrong."""
+    found, problems = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            kind, blob, comment, *_ = [*line.split(maxsplit=2), "", ""]
+            try:
+                found.append(ssh_key(f"{kind}:{blob}:{re.sub('[^A-Za-z0-9_.@+-]+', '_', comment.strip())}"))
+            except ValueError as error:
+                problems.append(f"{KEYS}: line {number}: {error}")
+    if not found and not problems:
+        problems = [f"{KEYS}: the file holds no key"]
+    if problems:
+        raise BadWords(*problems, hint="correct the file: TYPE BASE64 COMMENT")
+    return tuple(found)
 
 
 def _expanded(word: Word, host: Host) -> Iterator[Word]:
@@ -71,7 +96,8 @@ def _expanded(word: Word, host: Host) -> Iterator[Word]:
             source = row.parse(word.value)
         except ValueError:
             return  # whoever reads the line tells
-        yield from words_of(_read(source, host))
+        data = _from_medium(source, host) if isinstance(source, OnMedium) else _from_server(WORDS, str(source), host)
+        yield from words_of(_text(WORDS, data))
 
 
 def words_of(text: str) -> tuple[Word, ...]:
@@ -102,14 +128,13 @@ def _why_not(word: Word) -> str:
     return "" if known else f"{named} is no word of ours, and nobody else reads this file"
 
 
-def _read(source: object, host: Host) -> str:
-    data = _from_medium(source, host) if isinstance(source, OnMedium) else _from_server(str(source), host)
+def _text(name: str, data: bytes) -> str:
     if len(data) > LARGEST_BYTES:
-        raise Refused(f"{WORDS}: the file has more than {LARGEST_BYTES} bytes", hint="name a file of words")
+        raise Refused(f"{name}: the file has more than {LARGEST_BYTES} bytes", hint="name another file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadWords(f"{WORDS}: the file is no text: {error}", hint="name a file of words") from error
+        raise BadWords(f"{name}: the file is no text: {error}", hint="name another file") from error
 
 
 def _from_medium(source: OnMedium, host: Host) -> bytes:
@@ -118,21 +143,25 @@ def _from_medium(source: OnMedium, host: Host) -> bytes:
         host.wait_for(str(device), device.exists, MEDIUM_LIMIT_S)
     except TookTooLong as error:
         raise Refused(f"{WORDS}: no medium has the label {source.label}", hint="insert it, and boot again") from error
-    with mounted(host, str(device), "ro", filesystems=OF_MEDIA) as root:
-        try:
-            with (root / source.path.lstrip("/")).open("rb") as file:
-                return file.read(LARGEST_BYTES + 1)
-        except OSError as error:
-            raise Refused(f"{WORDS}: {source.path} on {source.label}: {error.strerror}", hint="look there") from error
+    try:
+        with (
+            mounted(host, str(device), "ro", filesystems=OF_MEDIA) as root,
+            (root / source.path.lstrip("/")).open("rb") as file,
+        ):
+            return file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise Refused(f"{WORDS}: {source.path} on {source.label}: {error.strerror}", hint="look there") from error
+    except MountFailed as error:
+        raise Refused(f"{WORDS}: {error}", hint="put the file on a medium with vfat, ext4 or iso9660") from error
 
 
-def _from_server(url: str, host: Host) -> bytes:
+def _from_server(name: str, url: str, host: Host) -> bytes:
     """What the server has, asked again and again while the network comes up."""
     from http.client import HTTPException
     from urllib.error import URLError
     from urllib.request import urlopen  # a tenth of all that a run imports
 
-    refuse_unchecked([url])
+    refuse_https([Word(name, url)])
     data, why = b"", ""
 
     def fetched() -> bool:
@@ -151,7 +180,7 @@ def _from_server(url: str, host: Host) -> bytes:
     try:
         host.wait_for(url, fetched, NETWORK_LIMIT_S)
     except TookTooLong as error:
-        raise Refused(f"{WORDS}: {url} cannot be fetched: {why}", hint="look at the server") from error
+        raise Refused(f"{name}: {url} cannot be fetched: {why}", hint="look at the server") from error
     return data
 
 

@@ -8,7 +8,7 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Facts
 from autoinstall.network import nics_for
 from autoinstall.request import Request
-from autoinstall.services import refuse_missing_features
+from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, default_host_name, running_files
 
 
@@ -26,6 +26,7 @@ def make_application(request: Request, facts: Facts) -> Application:
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then ask again")
     refuse_missing_features(request.services, facts.image.manifest.features)
+    refuse_unchecked(request.https, facts.image.manifest.features)
     nics = nics_for(request, facts)
     name = request.host_name or default_host_name(nics.management, None)
     return Application(running_files(request, facts.shadow, nics), name, request.dry_run)

@@ -12,13 +12,14 @@ from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy
 from autoinstall.request import Request
 from autoinstall.select import describe
+from autoinstall.services import refuse_unchecked
 from autoinstall.stacks import has_stack, refuse_stacks
 
 
 @dataclass(frozen=True)
 class Removal:
     """A decided removal: `target` is the disk with the node, finished or not, `members` are those beside it, of the
-    same install id, all as they were when this was decided.
+    same install id or, where the node is half gone, named and blank; all as they were when this was decided.
     """
 
     target: Disk
@@ -42,6 +43,8 @@ def make_removal(request: Request, facts: Facts) -> Removal:
     """
     if request.disk is None:
         raise ValueError("a removal has a disk")
+    if facts.image:
+        refuse_unchecked(request.https, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     target = chosen.boot
     if not target.examined:
@@ -49,9 +52,11 @@ def make_removal(request: Request, facts: Facts) -> Removal:
     if target.node is None:
         raise Refused(f"{describe(target)} carries no node of ours", hint="uninstall takes nothing else off a disk")
     install_id = target.node.install_id
-    members = tuple(disk for disk in facts.disks if disk.member and disk.member.install_id == install_id)
+    there_yet = tuple(disk for disk in facts.disks if disk.member and disk.member.install_id == install_id)
+    cleared = () if target.node.finished else tuple(filter(_is_blank, chosen.members))
+    members = tuple(disk for disk in facts.disks if disk in (*there_yet, *cleared))
     if request.disk.by is not DiskBy.NODE and {disk.path for disk in members} != {d.path for d in chosen.members}:
-        there = [f"  {describe(disk)}" for disk in (target, *members)]
+        there = [f"  {describe(disk)}" for disk in (target, *there_yet)]
         raise Refused(f"the node {install_id} is not on the disks of storage_init, but on", *there,
                       hint="take storage_init off the line, or name just these")  # fmt: skip
     for disk in (target, *members):
@@ -59,6 +64,10 @@ def make_removal(request: Request, facts: Facts) -> Removal:
             raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it first")
     refuse_stacks(request, (target, *members), facts)
     return Removal(target, members, request.dry_run)
+
+
+def _is_blank(disk: Disk) -> bool:
+    return disk.examined and not (disk.signatures or disk.node or disk.member)
 
 
 def to_json(removal: Removal) -> dict[str, Any]:

@@ -21,11 +21,13 @@ SILENCE_S = 30
 
 
 class Server:
-    """One URL that is told. `told` is set once it acknowledged the result: with a status from 200 to 299."""
+    """One URL that is told. `told` is set once it acknowledged the result: with a status from 200 to 299. Once
+    `given_up` is set, a result that it does not take is not tried again.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.told = threading.Event()
+        self.told, self.given_up = threading.Event(), threading.Event()
         self.why = ""
         self._messages: queue.SimpleQueue[tuple[dict[str, Any], bool]] = queue.SimpleQueue()
         self._quiet_until_s = 0.0
@@ -40,7 +42,8 @@ class Server:
             message, last = self._messages.get()
             if last:
                 while not self._send(message):
-                    time.sleep(RETRY_S)
+                    if self.given_up.wait(RETRY_S):
+                        return
                 self.told.set()
                 return
             if time.monotonic() >= self._quiet_until_s and not self._send(message):
@@ -87,6 +90,7 @@ class Servers:
                 if time.monotonic() >= until_s:
                     break
                 alive()
+            server.given_up.set()
         return {server.url: server.why or "no answer" for server in self._servers if not server.told.is_set()}
 
 

@@ -191,13 +191,14 @@ class Journal:
 class Memory:
     """Keeps what was told and asked, and the install record once it is made, for the final report.
 
-    `config` is the partition of a node that was made, `node_name` how it is called.
+    `node_disk` is the disk of the node that is there in the end, which may be told to keep something; `node_name` is
+    how it is called.
     """
 
     def __init__(self) -> None:
         self.words: tuple[Word, ...] = ()
         self.node_name = ""
-        self.config = ""
+        self.node_disk = ""
         self.events: list[Event] = []
         self.record: dict[str, Any] = {}
 

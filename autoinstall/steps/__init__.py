@@ -79,7 +79,7 @@ def removal_steps(removal: Removal, tables: Sequence[tuple[Disk, Sequence[Entry]
     """The steps that take a node off its disks, which have these partitions."""
     return [
         Claim(removal.disks, removal.has_stack),
-        TearDown(tuple(disk.path for disk in removal.disks), removal.has_stack),
+        TearDown(tuple(disk.path for disk in removal.disks), removal.has_stack, tables_stay=True),
         Clear(tuple((disk, tuple(partitions)) for disk, partitions in tables)),
     ]
 

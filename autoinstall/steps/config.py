@@ -83,7 +83,6 @@ class InstallRecord:
             record = self._describe(host, root)
             write_file(root / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
         self.told.record = record
-        self.told.config = _config_device(self.plan.layout, self.plan.target.path)
 
     def why_not_done(self, host: Host) -> str:
         with mounted(host, _config_device(self.plan.layout, self.plan.target.path), "ro") as root:

@@ -58,11 +58,13 @@ class TearDown:
     """LVM, MD, crypt and what else is stacked on the disks is taken apart, in the right order, by blivet.
 
     blivet is imported only where there is a stack: that alone takes seconds, and its populator activates
-    what it finds. Each of its actions is told.
+    what it finds. Each of its actions is told. Where `tables_stay`, the partitions do too: a removal that is cut
+    must find the node again.
     """
 
     disks: tuple[str, ...]
     has_stack: bool
+    tables_stay: bool = False
 
     name = "tear-down"
     writes = True
@@ -79,7 +81,7 @@ class TearDown:
         if not self.has_stack:
             return
         try:
-            _tear_down_with_blivet(self.disks, host.note)
+            _tear_down_with_blivet(self, host.note)
         except Exception as error:
             raise ToolFailed(f"{self.title}: blivet: {error}", hint="see the journal") from error
         for disk in self.disks:
@@ -94,9 +96,8 @@ class TearDown:
 class Clear:
     """Nothing of the node is left that looks like anything, and the disks are blank to every program.
 
-    With each disk are the partitions of its table as it was: blivet takes that too. Where blivet was not needed
-    sector 0 goes first and the rest of the table last, so that the same line finds the node again, unfinished, after
-    a cut.
+    With each disk are the partitions of its table. Every sector 0 goes first and the rest of a table last, so that
+    the same line finds the node again, unfinished, after a cut.
     """
 
     tables: tuple[tuple[Disk, tuple[Entry, ...]], ...]
@@ -112,6 +113,8 @@ class Clear:
         return ""
 
     def apply(self, host: Host) -> None:
+        for disk, _ in self.tables:
+            block.write_zeros(disk.path, 0, disk.sector_bytes)
         for disk, partitions in self.tables:
             _clear(disk, partitions)
 
@@ -121,7 +124,6 @@ class Clear:
 
 def _clear(disk: Disk, partitions: Sequence[Entry]) -> None:
     path, sector, size = disk.path, disk.sector_bytes, disk.size_bytes
-    block.write_zeros(path, 0, sector)
     for entry in partitions:
         edges = entry.first_lba * sector, (entry.last_lba + 1) * sector - EDGE_BYTES
         for start in edges:
@@ -143,14 +145,20 @@ def _and(paths: Iterable[str]) -> str:
     return " and ".join(paths)
 
 
-def _tear_down_with_blivet(disks: Sequence[str], note: Callable[[str], None]) -> None:
+def _tear_down_with_blivet(step: TearDown, note: Callable[[str], None]) -> None:
     import blivet
 
     storage = blivet.Blivet()
-    storage.exclusive_disks = [Path(disk).name for disk in disks]
+    storage.exclusive_disks = [Path(disk).name for disk in step.disks]
     storage.reset()
-    for disk in disks:
-        storage.recursive_remove(storage.devicetree.get_device_by_path(os.path.realpath(disk)))
+    for path in step.disks:
+        disk = storage.devicetree.get_device_by_path(os.path.realpath(path))
+        partitions = list(disk.children) if step.tables_stay else []
+        for partition in partitions:
+            for stacked in list(partition.children):
+                storage.recursive_remove(stacked)
+        if not step.tables_stay:
+            storage.recursive_remove(disk)
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()

@@ -23,9 +23,25 @@ autoinstall_limit_fetching() {
     printf '%s\n' remove-on-error connect-timeout=20 speed-limit=1 speed-time=30 >"$CURL_HOME/.curlrc"
 }
 
+# getargbool takes `false` for yes, the installer for no.
+autoinstall_is_rescue() {
+    local _name
+    for _name in rescue autoinstall.rescue; do
+        ! getargbool 0 "$_name" || [ "$(getarg "$_name")" = false ] || return 0
+    done
+    return 1
+}
+
+# systemd itself reads the bare `rescue` alone: not rescue=1, and not autoinstall.rescue.
+autoinstall_start_rescue() {
+    echo rescue >"$AUTOINSTALL_RUN/mode"
+    mkdir -p /run/systemd/system
+    ln -sf /usr/lib/systemd/system/rescue.target /run/systemd/system/default.target
+}
+
 autoinstall_start_live() {
-    if getargbool 0 rescue || getargbool 0 autoinstall.rescue; then
-        echo rescue >"$AUTOINSTALL_RUN/mode"
+    if autoinstall_is_rescue; then
+        autoinstall_start_rescue
     else
         echo live >"$AUTOINSTALL_RUN/mode"
     fi

@@ -115,14 +115,14 @@ def test_reinstall_alone_takes_the_one_disk_that_carries_our_node() -> None:
         (
             (VDA, FOREIGN),
             (
-                "reinstall or uninstall without storage_init fits no disk of this machine",
+                "reinstall, upgrade or uninstall without storage_init fits no disk of this machine",
                 "  /dev/vda (16.0 GiB, virtio, serial TARGET0): it carries no node of ours",
             ),
         ),
         (
             (_node(), _node(disk=VDB)),
             (
-                "reinstall or uninstall without storage_init fits 2 disks; it must name exactly one",
+                "reinstall, upgrade or uninstall without storage_init fits 2 disks; it must name exactly one",
                 "  /dev/vdb (32.0 GiB, virtio, serial OTHER): fits",
             ),
         ),

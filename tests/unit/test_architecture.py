@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "autoinstall"
@@ -62,10 +61,36 @@ def name(path: Path) -> str:
     return str(path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else ROOT).with_suffix(""))
 
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=name)
-every_file = pytest.mark.parametrize("path", PYTHON, ids=name)
+def each(paths: Sequence[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """A rule for every one of some files, as one test that names each file that breaks it: a test for each file and
+    rule would take longer to begin and end than all rules together.
+    """
+
+    def rule(holds: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = {name(path): why for path in paths if (why := fault(holds, path))}
+            assert not broken
+
+        test.__name__, test.__doc__ = holds.__name__, holds.__doc__
+        return test
+
+    return rule
 
 
+def fault(holds: Callable[[Path], None], path: Path) -> str:
+    """Why a rule does not hold for a file; empty where it does."""
+    try:
+        holds(path)
+    except AssertionError as error:
+        return str(error) or "it does not hold"
+    return ""
+
+
+every_module = each(MODULES)
+every_file = each(PYTHON)
+
+
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
@@ -86,16 +111,13 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_pure_rooms_reach_for_nothing_outside(room: str) -> None:
-    path = PACKAGE / f"{room}.py"
-    if not path.exists():
-        pytest.skip(f"there is no {room}.py yet")
+@each([PACKAGE / f"{room}.py" for room in PURE])
+def test_pure_rooms_reach_for_nothing_outside(path: Path) -> None:
     reached = [(line, full) for line, full in imports(path) if full.split(".")[0] in IMPURE]
     assert not reached
     inside = {full.split(".")[1] for _, full in imports(path) if full.startswith("autoinstall.")}
     allowed = {pure.split("/")[0] for pure in PURE} | {"image"}
-    assert inside <= allowed, f"{room} is pure and imports rooms that are not: {inside - allowed}"
+    assert inside <= allowed, f"{name(path)} is pure and imports rooms that are not: {inside - allowed}"
 
 
 @every_module
@@ -162,7 +184,7 @@ def test_outside_libraries_are_imported_where_they_are_needed(path: Path) -> Non
         assert not {full.split(".")[0] for full in names} & late, f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "steps").glob("*.py")), ids=name)
+@each(sorted((PACKAGE / "steps").glob("*.py")))
 def test_steps_do_not_know_each_other(path: Path) -> None:
     siblings = {f"autoinstall.steps.{other.stem}" for other in (PACKAGE / "steps").glob("*.py")} - {
         "autoinstall.steps.__init__"
@@ -214,3 +236,17 @@ def test_public_things_say_what_they_promise(path: Path) -> None:
     if ast.get_docstring(tree(path)) is None and path.read_text().strip():
         silent.append("the module")
     assert not silent
+
+
+def test_a_rule_that_is_broken_names_the_file_and_why() -> None:
+    def holds(path: Path) -> None:
+        assert path.name != "errors.py", "a reason"
+
+    try:
+        each([PACKAGE / "errors.py", PACKAGE / "sizes.py"])(holds)()
+    except AssertionError as error:
+        assert "'errors'" in str(error)
+        assert "a reason" in str(error)
+        assert "sizes" not in str(error)
+    else:
+        raise AssertionError("it was not seen")

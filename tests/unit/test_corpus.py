@@ -73,11 +73,11 @@ def take_away(rule: str | DiskBy | Key, monkeypatch: pytest.MonkeyPatch) -> None
     elif rule == NO_NIC:
         monkeypatch.setattr(network, "select_nic", select.fitting_nic)
     else:
-        mutants = [(room, mutant) for room in ROOMS for mutant in _mutants(room, rule)]
+        mutants = [(room, mutant) for room in (*ROOMS, network) for mutant in _mutants(room, rule)]
         assert len(mutants) == 1, f"{len(mutants)} functions have a rule that says {rule!r}"
         room, mutant = mutants[0]
         original = getattr(room, mutant.__name__)
-        for user in [user for user in ROOMS if getattr(user, mutant.__name__, None) is original]:
+        for user in [user for user in (*ROOMS, network) if getattr(user, mutant.__name__, None) is original]:
             monkeypatch.setattr(user, mutant.__name__, mutant)
 
 
@@ -85,7 +85,7 @@ def _is_of(clause: Clause, key: Key) -> bool:
     return clause.key is key
 
 
-def _first(selector: select.DiskSelector, disks: tuple[Disk, ...], *, alone: bool) -> Disk:
+def _first(selector: select.DiskSelector, disks: tuple[Disk, ...], **_: bool) -> Disk:
     """As oVirt Node chose: the first that fits."""
     fitting = [disk for disk in disks if not select.why_not(disk, selector)]
     return fitting[0] if fitting else select.select_disk(selector, disks)

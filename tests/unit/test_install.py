@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from autoinstall import install as story
+from autoinstall.errors import ToolFailed
 from autoinstall.facts import NodeMark
 from autoinstall.grammar_sources import Break
 from autoinstall.host import USUAL, Completed, Host, Run
@@ -191,3 +193,45 @@ def test_a_stateless_system_waits_once_all_is_applied(
     host = Shell()
     assert story.install("stateless autoinstall.break=post-installer", host, [Paper()]).ending is Ending.APPLIED
     assert host.ran == [("applied",), ("systemctl", "start", "--no-block", "autoinstall-break.service")]
+
+
+@pytest.mark.parametrize(
+    ("words", "ending", "kept_on"),
+    [
+        ("", Ending.ALREADY_INSTALLED, "/dev/vda"),
+        ("autoinstall.installed=hold", Ending.ALREADY_INSTALLED, ""),
+        ("reinstall", Ending.INSTALLED, "/dev/vda"),
+    ],
+)
+def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
+    a_node: None, monkeypatch: pytest.MonkeyPatch, words: str, ending: Ending, kept_on: str
+) -> None:
+    for name in ("execute", "install_steps", "Hashing"):
+        monkeypatch.setattr(story, name, lambda *_: ())
+    monkeypatch.setattr(story, "addresses", lambda host: [])
+    monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
+    paper = Paper()
+    assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending
+    assert (paper.node_disk, paper.node_name) == (kept_on, "node7")
+
+
+def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left undone is said, and main goes on to _leave."""
+
+    def no_shell(*_: object) -> None:
+        raise ToolFailed("opening a shell: systemctl: Unit not found.")
+
+    told, started, said = Memory(), [], []
+    monkeypatch.setattr(story, "Memory", lambda: told)
+    monkeypatch.setattr(story, "Servers", Memory)
+    for name in ("ready", "everywhere"):
+        monkeypatch.setattr(story, name, tuple)
+    monkeypatch.setattr(story.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(story, "install", lambda *_: Result(Ending.INSTALLED, 0))
+    monkeypatch.setattr(story, "deliver", lambda *_: [])
+    monkeypatch.setattr(story, "_break_at", no_shell)
+    monkeypatch.setattr(story, "_leave", lambda unit, host: started.append(unit))
+    monkeypatch.setattr(story.Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
+    assert story.main(argparse.Namespace(cmdline="storage_init autoinstall.break=pre-reboot"), Host()) == 0
+    assert started == ["autoinstall-reboot.service"]
+    assert said == ["autoinstall: leaving this system: opening a shell: systemctl: Unit not found."]

@@ -65,7 +65,7 @@ def test_the_installer_gives_the_same_warnings(capsys: pytest.CaptureFixture[str
     story.install(line, Host(), [paper])
     _, lines = said(capsys, line)
     given = [f"warning: {event.description}" for event in paper.events]
-    assert len(given) == 2
+    assert len(given) == 3
     assert given == [text for text in lines if text.startswith("warning: ")]
 
 
@@ -140,6 +140,32 @@ def test_what_may_surprise_is_warned_of(line: str, says: str) -> None:
     found = warnings(line, parse(line))
     assert (says in found[0]) if says else not found
     assert HASH not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("word", "unread"),
+    [
+        ("vlan=100", True),
+        ("vlan=100:eth0", True),
+        ("vlan=vlan100:eth0", False),
+        ("autoinstall.vlan=100", False),
+        ("ip=192.0.2.7:192.0.2.1:192.0.2.1:255.255.255.0", True),
+        ("ip=192.0.2.7::192.0.2.1:24:node7", True),
+        ("ip=192.0.2.7/24", True),
+        ("ip=[2001:db8::7]::[2001:db8::1]:64", True),
+        ("ip=192.0.2.7::192.0.2.1:24:node7:eth0", False),
+        ("ip=[2001:db8::7]::[2001:db8::1]:64:node7:eth0:none", False),
+        ("autoinstall.ip=192.0.2.7/24", False),
+        ("ip=dhcp", False),
+    ],
+)
+def test_what_the_initramfs_cannot_read_is_warned_of_with_what_is_the_same(
+    capsys: pytest.CaptureFixture[str], word: str, unread: bool
+) -> None:
+    status, lines = said(capsys, word)
+    warned = [text for text in lines if text.startswith(f"warning: {word}: the initramfs cannot read that")]
+    assert (status, len(warned)) == (0, unread)
+    assert not unread or f"; autoinstall.{word} says the same to the installer alone" in warned[0]
 
 
 def test_a_crowd_of_words_that_makes_the_kernel_panic_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoinstall import gpt
 from autoinstall.difference import differences
-from autoinstall.drawing import removal_text, to_text
+from autoinstall.drawing import to_text
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, MemberMark, NodeMark, Signature, VolumeGroup
 from autoinstall.grammar_disks import volumes
@@ -22,8 +22,7 @@ from autoinstall.plan import Decision, Plan, install_id, make_plan
 from autoinstall.report.sinks import Memory
 from autoinstall.sizes import GIB, MIB
 from autoinstall.space import EXTENT_BYTES, Extra, Space
-from autoinstall.steps import install_steps, removal_steps
-from autoinstall.uninstall import make_removal
+from autoinstall.steps import install_steps
 from tests.unit.corpus import NVME, SDA, SDB
 from tests.unit.machines import MACHINE, MANIFEST, VDA, VDB, asked
 
@@ -343,38 +342,3 @@ def test_what_is_offered_for_one_disk_of_several_is_no_word_for_the_boot_disk(li
     with pytest.raises(Refused) as caught:
         _plan(line, VDA, VDB)
     assert caught.value.hint == "put one of these in its place: serial:TARGET0  serial:OTHER"
-
-
-NODE = replace(VDA, node=NodeMark(ID, finished=True))
-MEMBER = replace(VDB, member=MemberMark(ID, "HostVG", finished=True), signatures=TABLE)
-STRANGER = replace(VDC, member=MemberMark(UUID(int=3), "AppVG", finished=True))
-
-
-@pytest.mark.parametrize("line", ["uninstall", "uninstall storage_init=/dev/vda,/dev/vdb"])
-def test_uninstall_takes_every_disk_of_the_install_and_no_other(line: str) -> None:
-    removal = make_removal(asked(line), _facts(NODE, STRANGER, MEMBER))
-    assert [disk.path for disk in removal.disks] == ["/dev/vdb", "/dev/vda"]
-    assert removal.has_stack
-    steps = removal_steps(removal, [(disk, ()) for disk in removal.disks])
-    assert [step.title for step in steps][-1] == "Clearing /dev/vdb and /dev/vda"
-    assert f"lost   HostVG of the node {ID}" in removal_text(removal)
-    assert "after  nothing: the disks are blank\n" in removal_text(removal)
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("uninstall storage_init=/dev/vda", "is not on the disks of storage_init, but on"),
-        ("uninstall storage_init=/dev/vda,/dev/vdb,/dev/vdc", "is not on the disks of storage_init, but on"),
-        ("uninstall storage_init=/dev/vdb", "/dev/vdb (32.0 GiB, virtio, serial OTHER) carries no node of ours"),
-    ],
-)
-def test_uninstall_is_refused_where_storage_init_means_other_disks(line: str, says: str) -> None:
-    with pytest.raises(Refused) as caught:
-        make_removal(asked(line), _facts(NODE, MEMBER, VDC))
-    assert says in str(caught.value)
-
-
-def test_a_member_in_use_is_refused_by_uninstall_too() -> None:
-    with pytest.raises(Refused, match="/dev/vdb is in use"):
-        make_removal(asked("uninstall"), _facts(NODE, replace(MEMBER, in_use=("/dev/vdb1 is mounted on /x",))))

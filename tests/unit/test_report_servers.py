@@ -19,6 +19,7 @@ import pytest
 from autoinstall import delivery
 from autoinstall import install as story
 from autoinstall.cmdline import parse
+from autoinstall.errors import CannotHere, DeviceLost, NotDone
 from autoinstall.host import Host
 from autoinstall.node import report as node_report
 from autoinstall.plan import make_plan
@@ -29,6 +30,7 @@ from autoinstall.report.sinks import Memory
 from autoinstall.telling import Telling, telling_from
 from tests.unit.machines import MACHINE, asked
 
+UNTOLD = "they will not hear of it:"
 INSTALLED = Result(Ending.INSTALLED, 0, detail={"plan_digest": "sha256:1"})
 
 
@@ -76,9 +78,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def nobody() -> Iterator[str]:
-    """The URL of a port where nobody listens."""
+    """The URL of a port where nobody listens, nor will as long as a server that was given up is still tried."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/r"
@@ -90,7 +92,7 @@ def _event(name: str, kind: Kind = Kind.START) -> Event:
 
 def _told(words: str) -> Memory:
     told = Memory()
-    told.words, told.node_name, told.config = parse(words), "node-123456", "/dev/vda5"
+    told.words, told.node_name, told.node_disk = parse(words), "node-123456", "/dev/vda"
     return told
 
 
@@ -104,6 +106,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         yield tmp_path
 
     monkeypatch.setattr(delivery, "mounted", mounted)
+    monkeypatch.setattr(delivery.block, "partition_path", lambda disk, number: f"{disk}{number}")
     return tmp_path
 
 
@@ -161,6 +164,16 @@ def test_a_server_that_is_down_holds_up_nothing_for_longer_than_its_time(site: S
     assert len(site.told) == 51
 
 
+def test_a_server_that_was_given_up_is_not_tried_again_for_the_node_will(nobody: str) -> None:
+    before = set(threading.enumerate())
+    sink = Servers()
+    sink.begin([nobody])
+    (trying,) = set(threading.enumerate()) - before
+    assert nobody in sink.deliver(INSTALLED, 0.1, lambda: None)
+    trying.join(10)
+    assert not trying.is_alive()
+
+
 def test_what_was_not_acknowledged_goes_with_the_node(site: Site, nobody: str, config: Path) -> None:
     told = _told(
         f"storage_init autoinstall.report={nobody} autoinstall.report={site.url} autoinstall.report_timeout=0"
@@ -170,16 +183,61 @@ def test_what_was_not_acknowledged_goes_with_the_node(site: Site, nobody: str, c
     assert said[-1] == "it is kept on the node, which delivers it"
     kept = config / "etc/upper/autoinstall/report.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert nobody in json.loads(kept.read_text())["urls"]
-    assert json.loads(kept.read_text())["result"] == INSTALLED.to_json()
+    (entry,) = json.loads(kept.read_text())
+    assert nobody in entry["urls"]
+    assert entry["result"] == INSTALLED.to_json()
 
 
-def test_where_no_node_was_made_nothing_is_kept(site: Site, nobody: str, config: Path) -> None:
-    words = f"storage_init autoinstall.report={nobody} autoinstall.report_timeout=0 local_boot_trigger={site.url}"
-    said = delivery.deliver(Result(Ending.FAILED, 4), _told(words), Servers(), Host())
-    assert len(said) == 1
+@pytest.mark.parametrize(
+    ("result", "disk", "says"),
+    [
+        (Result(Ending.FAILED, 4), "", f"{UNTOLD} there is no node to deliver it"),
+        (Result(Ending.PLANNED, 0), "", f"{UNTOLD} there is no node to deliver it"),
+        (
+            Result(Ending.REFUSED, 3),
+            "/dev/vda",
+            f"{UNTOLD} where a run is refused, nothing is written",
+        ),
+        (Result(Ending.REFUSED, 2), "", f"{UNTOLD} where a run is refused, nothing is written"),
+    ],
+)
+def test_what_is_kept_nowhere_is_said(
+    site: Site, nobody: str, config: Path, result: Result, disk: str, says: str
+) -> None:
+    told = _told(
+        f"storage_init autoinstall.report={nobody} autoinstall.report_timeout=0 local_boot_trigger={site.url}"
+    )
+    told.node_disk = disk
+    assert delivery.deliver(result, told, Servers(), Host())[1:] == [says]
     assert not list(config.iterdir())
     assert not site.asked
+
+
+@pytest.mark.parametrize(
+    "result", [Result(Ending.UPGRADED, 0), Result(Ending.FAILED, 4), Result(Ending.ALREADY_INSTALLED, 0)]
+)
+def test_a_node_keeps_every_end_that_it_has_a_part_in_behind_those_that_it_keeps_already(
+    nobody: str, config: Path, result: Result
+) -> None:
+    told = _told(f"upgrade autoinstall.report={nobody} autoinstall.report_timeout=0")
+    for end in (*[INSTALLED] * delivery.MOST_KEPT, result):
+        assert delivery.deliver(end, told, Servers(), Host())[-1] == "it is kept on the node, which delivers it"
+    kept = config / "etc/upper/autoinstall/report.json"
+    results = [entry["result"] for entry in json.loads(kept.read_text())]
+    assert results == [INSTALLED.to_json()] * (delivery.MOST_KEPT - 1) + [result.to_json()]
+    assert [path.name for path in kept.parent.iterdir()] == ["report.json"]
+
+
+def test_a_node_whose_disk_takes_nothing_is_told_of(
+    nobody: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(disk: str, number: int) -> str:
+        raise DeviceLost(f"{disk} is gone")
+
+    monkeypatch.setattr(delivery.block, "partition_path", gone)
+    told = _told(f"upgrade autoinstall.report={nobody} autoinstall.report_timeout=0")
+    said = delivery.deliver(INSTALLED, told, Servers(), Host())
+    assert said[1:] == [f"{UNTOLD} it cannot be kept on the node: /dev/vda is gone"]
 
 
 def test_the_trigger_is_called_with_the_nodes_name_until_it_answers(site: Site) -> None:
@@ -192,12 +250,34 @@ def test_the_trigger_is_called_with_the_nodes_name_until_it_answers(site: Site) 
     assert "did not answer within 0 s: HTTP Error 503" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("ending", "words", "called"),
+    [
+        (Ending.INSTALLED, "", True),
+        (Ending.ALREADY_INSTALLED, "autoinstall.installed=hold", True),
+        (Ending.ALREADY_INSTALLED, "autoinstall.dry_run", False),
+        (Ending.UPGRADED, "upgrade", True),
+        (Ending.ROLLED_BACK, "upgrade", False),
+        (Ending.UNINSTALLED, "uninstall", False),
+        (Ending.PLANNED, "autoinstall.dry_run", False),
+    ],
+)
+def test_the_trigger_is_for_machines_that_start_from_their_disk_from_now_on(
+    site: Site, ending: Ending, words: str, called: bool
+) -> None:
+    told = _told(f"{words} local_boot_trigger={site.url}")
+    assert delivery.deliver(Result(ending, 0), told, Servers(), Host()) == []
+    assert site.asked == ["/r"] * called
+
+
 def test_a_run_that_died_and_one_that_was_refused_are_told_of_too(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, nobody: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died = Result(Ending.FAILED, 4, ("killed",))
     assert delivery.tell_servers(f"storage_inti autoinstall.report={site.url}", died) == []
     assert delivery.tell_servers('storage_init "', died) == []
+    said = delivery.tell_servers(f"storage_init autoinstall.report={nobody} autoinstall.report_timeout=0", died)
+    assert said[1:] == [f"{UNTOLD} a run that died keeps nothing"]
     told, sink = Memory(), Servers()
     refused = story.install(f"storage_inti autoinstall.report={site.url}", Host(), [told, sink])
     assert delivery.deliver(refused, told, sink, Host()) == []
@@ -224,18 +304,59 @@ def test_the_node_delivers_and_forgets(
 ) -> None:
     kept = tmp_path / "report.json"
     monkeypatch.setattr(node_report, "KEPT", kept)
-    kept.write_text(json.dumps({"urls": [nobody, site.url], "result": INSTALLED.to_json()}))
+    upgraded = Result(Ending.UPGRADED, 0)
+    ends = [{"urls": [nobody, site.url], "result": INSTALLED.to_json()}]
+    kept.write_text(json.dumps([*ends, {"urls": [site.url], "result": upgraded.to_json()}]))
 
     def run() -> int:
         return node_report.main(argparse.Namespace(), Host())
 
     assert run() == 4
-    assert site.told == [INSTALLED.to_json()]
-    assert json.loads(kept.read_text())["urls"] == [nobody]
+    assert site.told == [INSTALLED.to_json(), upgraded.to_json()]
+    assert json.loads(kept.read_text()) == [{**ends[0], "urls": [nobody]}]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert run() == 4
     kept.write_text(kept.read_text().replace(nobody, site.url))
     assert run() == 0
     assert not kept.exists()
-    assert len(site.told) == 2
+    assert len(site.told) == 3
     assert run() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        (None, PermissionError(13, "Permission denied"), "report.json cannot be read: Permission denied"),
+        ("{", None, "is not what an installation leaves"),
+        ("[3]", None, "is not what an installation leaves"),
+        ('{"urls": [], "result": {}}', None, "is not what an installation leaves"),
+        ('[{"urls": 3, "result": {}}]', None, "is not what an installation leaves"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, error: OSError | None, says: str
+) -> None:
+    def read_text(path: object) -> str:
+        if error:
+            raise error
+        assert text is not None
+        return text
+
+    monkeypatch.setattr(node_report, "KEPT", tmp_path / "report.json")
+    host = Host()
+    monkeypatch.setattr(host, "read_text", read_text)
+    with pytest.raises(CannotHere, match=says):
+        node_report.main(argparse.Namespace(), host)
+
+
+def test_a_config_that_takes_no_writes_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "report.json"
+    monkeypatch.setattr(node_report, "KEPT", kept)
+    kept.write_text(json.dumps([{"urls": [site.url], "result": INSTALLED.to_json()}]))
+
+    def read_only(left: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(node_report, "_keep", read_only)
+    with pytest.raises(NotDone, match="cannot be changed: Read-only file system"):
+        node_report.main(argparse.Namespace(), Host())

@@ -58,17 +58,17 @@ def test_an_upgrade_is_of_the_node_that_is_there_and_edits_nothing() -> None:
     request = asked("upgrade autoinstall.tries=1 autoinstall.force=fallen,major hostname=other ntp=off dns=192.0.2.1")
     assert request.disk == DiskSelector(DiskBy.NODE)
     assert (request.tries, request.force) == (1, frozenset(Force))
-    assert request.warnings == ("upgrade: the node keeps its configuration; of no effect: hostname, dns, ntp",)
+    assert request.warnings == ("upgrade: the node keeps its configuration; of no effect on it: hostname, dns, ntp",)
 
 
 @pytest.mark.parametrize(
     "word",
-    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "local_boot_trigger=http://a", "tuned=x",
+    [f"rootpw={HASH}", "vlan=7", "network_layout=bridged", "ipv6=auto", "tuned=x",
      "standalone", "snmp_password=correct-horse"],
 )  # fmt: skip
 def test_no_word_that_an_upgrade_ignores_is_ignored_in_silence(word: str) -> None:
     told = asked(f"upgrade {word}").warnings
-    assert any("of no effect: " + word.partition("=")[0] in text for text in told)
+    assert any("of no effect on it: " + word.partition("=")[0] in text for text in told)
 
 
 REFUSED = [

@@ -127,6 +127,21 @@ def test_a_medium_or_a_file_that_is_not_there_is_refused(medium: Path) -> None:
         sources.with_file(parse("autoinstall.words=LABEL=OTHER:/a"), Patient())
 
 
+def test_a_medium_that_cannot_be_mounted_is_a_refusal_for_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Drive(Patient):
+        def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    (tmp_path / "WORDS").touch()
+    monkeypatch.setattr(sources, "BY_LABEL", tmp_path)
+    monkeypatch.setattr(mounts, "MOUNT_ROOT", tmp_path / "mnt")
+    with pytest.raises(Refused, match=r"autoinstall.words: mounting \S*WORDS: Invalid argument") as caught:
+        sources.with_file(parse(LINE), Drive())
+    assert "vfat, ext4 or iso9660" in caught.value.hint
+
+
 def test_the_medium_may_be_an_iso(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Drive(Patient):
         def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
@@ -141,13 +156,6 @@ def test_the_medium_may_be_an_iso(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sources, "BY_LABEL", tmp_path)
     monkeypatch.setattr(mounts, "MOUNT_ROOT", tmp_path / "mnt")
     assert Word("hostname", "node7") in sources.with_file(parse(LINE), Drive())
-
-
-def test_https_is_refused_where_nothing_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "CERTIFICATES", tmp_path / "none")
-    with pytest.raises(Refused, match="lacks the feature certificates"):
-        sources.with_file(parse("autoinstall.words=https://boot.example/words"), Patient())
-    sources.refuse_unchecked(["http://boot.example/"])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +176,7 @@ def test_an_answer_that_breaks_off_or_is_none_is_no_file(
     with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
         here = f"http://127.0.0.1:{server.server_address[1]}/"
         monkeypatch.setattr(urllib.request, "urlopen", partial(_instead, urllib.request.urlopen, here))
-        monkeypatch.setattr(sources, "CERTIFICATES", Path("/"))
+        monkeypatch.setattr(sources, "BUNDLE", Path("/"))
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         with pytest.raises(Refused, match=rf"boot\.example/words cannot be fetched: .*{says}"):

@@ -47,7 +47,11 @@ def test_a_half_made_node_goes_too() -> None:
 @pytest.mark.parametrize(
     ("line", "disks", "says"),
     [
-        ("uninstall", (VDA, VDB), "reinstall or uninstall without storage_init fits no disk of this machine"),
+        (
+            "uninstall",
+            (VDA, VDB),
+            "reinstall, upgrade or uninstall without storage_init fits no disk of this machine",
+        ),
         ("uninstall", (NODE, replace(NODE, path="/dev/vdb", serial="OTHER")), "fits 2 disks"),
         ("uninstall storage_init=/dev/vdb", (NODE, VDB), "/dev/vdb (32.0 GiB, virtio, serial OTHER) carries no node"),
         ("uninstall", (replace(NODE, in_use=("/dev/dm-0 is swap",)),), "/dev/vda is in use: /dev/dm-0 is swap"),

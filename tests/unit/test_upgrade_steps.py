@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,18 +14,19 @@ import pytest
 
 from autoinstall import fromedium, gpt, layout
 from autoinstall import install as story
-from autoinstall.errors import EXIT_HERE, NotDone, Refused
+from autoinstall.errors import EXIT_HERE, DeviceLost, NotDone, Refused
 from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import Manifest
-from autoinstall.node import records
+from autoinstall.node import name, records
 from autoinstall.node import state as node_state
 from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
 from autoinstall.plan import SlotPlan
 from autoinstall.report.events import Ending, Kind, Result
 from autoinstall.report.sinks import Memory
 from autoinstall.sizes import MIB
+from autoinstall.slotcfg import render_slot_cfg
 from autoinstall.slots import Slot, SlotState, disarm, flip, fresh, render_env
 from autoinstall.steps import MadeAnew, upgrade, upgrade_steps
 from autoinstall.upgrade import OnNode
@@ -138,6 +140,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(fromedium, "read_node", lambda host, node: there["node"])
     monkeypatch.setattr(fromedium, "made_anew", lambda host, node, plan: MadeAnew(SLOT, PART, "/dev/vda", plan.tries))
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, sinks: there["did"].append(steps[-1]))
+    monkeypatch.setattr(fromedium, "stored_name", lambda host, node, slot: f"node-of-{slot.value}")
     monkeypatch.setattr(fromedium, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
     return there
 
@@ -194,6 +197,61 @@ def test_an_image_that_a_medium_forces_is_forced_once(
     machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
     assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
     assert records.fallen(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "keeps"),
+    [
+        ("", GOOD_A, True),
+        ("autoinstall.dry_run", GOOD_A, False),
+        ("", SlotState(Slot.B, 3, True, 2, False), True),
+        ("autoinstall.installed=hold", SlotState(Slot.B, 3, True, 2, False), False),
+    ],
+)
+def test_a_node_that_is_written_to_keeps_what_a_server_does_not_hear_and_its_name_is_told(
+    machine: dict[str, Any], words: str, state: SlotState, keeps: bool
+) -> None:
+    machine["node"] = OnNode(state, None, {Slot.A: OLD, Slot.B: OLD if state == GOOD_A else NEW})
+    told = Memory()
+    story.install(f"upgrade local_boot_trigger=http://a/@HOSTNAME@ {words}", Host(), [told])
+    assert (told.node_disk, told.node_name) == ("/dev/vda" if keeps else "", "node-of-A")
+
+
+def test_a_failed_upgrade_is_kept_on_the_node_too(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise DeviceLost("/dev/vda4 takes no more")
+
+    monkeypatch.setattr(fromedium, "carry_out", broken)
+    told = Memory()
+    assert story.install("upgrade", Host(), [told]).ending is Ending.FAILED
+    assert told.node_disk == "/dev/vda"
+
+
+@pytest.mark.parametrize(
+    ("files", "called"),
+    [
+        ({"Config": "node7.example\n", "Root-A": "systemd.hostname=x"}, "node7.example"),
+        ({"Root-A": "root=x systemd.hostname=node-123456 quiet"}, "node-123456"),
+        ({"Root-A": "root=x"}, "node-000007"),
+        ({}, "node-000007"),
+    ],
+)
+def test_the_name_of_a_node_is_what_its_disk_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], called: str
+) -> None:
+    for label, text in files.items():
+        (tmp_path / label / "etc/upper").mkdir(parents=True)
+        place = "etc/upper/hostname" if label == "Config" else "slot.cfg"
+        (tmp_path / label / place).write_bytes(text.encode() if label == "Config" else render_slot_cfg("1", text))
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        assert options[0] == "ro"
+        yield tmp_path / device
+
+    monkeypatch.setattr(name, "mounted", mounted)
+    node = SimpleNamespace(disk=NODE, device=lambda label: label)
+    assert name.stored_name(Host(), node, Slot.A) == called  # type: ignore[arg-type]
 
 
 def test_after_kexec_the_new_image_is_started_at_once(machine: dict[str, Any]) -> None:

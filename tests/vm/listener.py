@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.vm.hardware import NIC
@@ -21,22 +23,24 @@ DEVICE = {"driver": NIC, "netdev": "listener", "mac": MAC, "id": "listener-nic",
 
 @dataclass
 class Listener:
-    """What it was told, and which URLs it was asked for."""
+    """What it was told, and which URLs it was asked for; `files` are those that it has."""
 
     port: int
     told: list[Event] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    scheme: str = "http"
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         """Where a machine with that NIC reaches it."""
-        return f"http://{HOST}:{self.port}"
+        return f"{self.scheme}://{HOST}:{self.port}"
 
 
 @contextmanager
-def listener(port: int = 0) -> Iterator[Listener]:
-    """One that acknowledges everything."""
-    made = Listener(port)
+def listener(port: int = 0, certificate: Path | None = None) -> Iterator[Listener]:
+    """One that acknowledges everything; with a certificate and its key it speaks https."""
+    made = Listener(port, scheme="https" if certificate else "http")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -45,7 +49,14 @@ def listener(port: int = 0) -> Iterator[Listener]:
 
         def do_GET(self) -> None:
             made.asked.append(self.path)
-            self._acknowledge()
+            if self.path not in made.files:
+                self._acknowledge()
+                return
+            body = made.files[self.path].encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def _acknowledge(self) -> None:
             self.send_response(204)
@@ -56,6 +67,10 @@ def listener(port: int = 0) -> Iterator[Listener]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         made.port = server.server_port
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

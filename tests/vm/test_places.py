@@ -63,10 +63,11 @@ def test_rescue_shows_the_node_and_writes_nothing(
     disk = Disk(DiskImage(finished).copy(tmp_path / "TARGET0.raw").path, write_log=log, boot_index=None)
     direct = live.hardware.direct
     assert direct
-    words = f"{direct.command_line} storage_init rescue"
+    words = f"{direct.command_line} storage_inti autoinstall.rescue=yes"
     hardware = Hardware(cdrom=image.iso, direct=replace(direct, command_line=words), disks=(disk,))
     with Machine(hardware, tmp_path) as machine:
-        machine.wait_for_line("^autoinstall:   /config is /dev/", LIVE_LIMIT_S)
+        machine.wait_for_line("^autoinstall: ignored, for rescue wins: storage_inti: unknown", LIVE_LIMIT_S)
+        machine.wait_for_line("^autoinstall:   /config is /dev/", 60)
         machine.wait_for_line("^autoinstall:   .*/Data is /dev/HostVG/Data", 30)
         assert "root.squashfs" in machine.shell("ls /run/autoinstall/rescue.d/*/Root-A")
         assert machine.shell("cat /config/etc/upper/machine-id").strip()

@@ -58,7 +58,7 @@ def test_words_come_from_a_file_servers_hear_of_it_and_the_node_keeps_what_one_d
     assert len(steps) == len(result["seconds"])
     assert up.asked == ["/node7"]
     after = DiskImage(disk.path)
-    kept = json.loads(after.ext_file("Config", REPORT))
+    (kept,) = json.loads(after.ext_file("Config", REPORT))
     assert kept["urls"] == [down]
     assert kept["result"]["plan_digest"] == result["plan_digest"]
     assert ADMIN_HASH in after.ext_file("Config", f"{UPPER}/shadow").decode()
