@@ -13,6 +13,7 @@ from autoinstall.facts import Disk
 from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
 from autoinstall.layout import DiskTable, holes
+from autoinstall.multipath import forget_partitions
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -114,6 +115,7 @@ class Clear:
     def apply(self, host: Host) -> None:
         for disk, partitions in self.tables:
             _clear(disk, partitions)
+            forget_partitions(host, disk.path)
 
     def why_not_done(self, host: Host) -> str:
         return _still_carries(host, [disk.path for disk, _ in self.tables])
@@ -128,7 +130,6 @@ def _clear(disk: Disk, partitions: Sequence[Entry]) -> None:
             block.write_zeros(path, start, EDGE_BYTES)
     for start in (size - EDGE_BYTES, 0):
         block.write_zeros(path, start, EDGE_BYTES)
-    block.forget_partitions(path)
 
 
 def _still_carries(host: Host, disks: Sequence[str]) -> str:
@@ -147,13 +148,19 @@ def _tear_down_with_blivet(disks: Sequence[str], note: Callable[[str], None]) ->
     import blivet
 
     storage = blivet.Blivet()
-    storage.exclusive_disks = [Path(disk).name for disk in disks]
+    paths = [_as_blivet_says(disk) for disk in disks]
+    storage.exclusive_disks = [Path(path).name for path in paths]
     storage.reset()
-    for disk in disks:
-        storage.recursive_remove(storage.devicetree.get_device_by_path(os.path.realpath(disk)))
+    for path in paths:
+        storage.recursive_remove(storage.devicetree.get_device_by_path(path))
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
+
+
+def _as_blivet_says(disk: str) -> str:
+    """A mapped disk has its lasting name there, the paths below it count with it."""
+    return f"/dev/mapper/{block.mapped_name(disk)[0]}" if block.is_mapped(disk) else os.path.realpath(disk)
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,7 @@ class Wipe:
     def apply(self, host: Host) -> None:
         for path, table in self.tables:
             _wipe(path, table)
+            forget_partitions(host, path)
 
     def why_not_done(self, host: Host) -> str:
         return _still_carries(host, [path for path, _ in self.tables])
@@ -189,4 +197,3 @@ def _wipe(path: str, table: DiskTable) -> None:
         edge = min(EDGE_BYTES, size)
         block.write_zeros(path, start, edge)
         block.write_zeros(path, start + size - edge, edge)
-    block.forget_partitions(path)

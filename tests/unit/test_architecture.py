@@ -31,6 +31,7 @@ PURE = [
     "loaders",
     "network",
     "parameters",
+    "paths",
     "pin",
     "plan",
     "reader",
