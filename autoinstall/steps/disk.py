@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoinstall import block
 from autoinstall.errors import ToolFailed
@@ -152,10 +153,19 @@ def _tear_down_with_blivet(disks: Sequence[str], note: Callable[[str], None]) ->
     storage.exclusive_disks = [Path(path).name for path in paths]
     storage.reset()
     for path in paths:
-        storage.recursive_remove(storage.devicetree.get_device_by_path(path))
+        _remove_all(storage.devicetree, storage.devicetree.get_device_by_path(path))
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
+
+
+def _remove_all(tree: Any, disk: Any) -> None:
+    """All on a disk goes. Of a mapped one the partitions stay until it is wiped: libparted, which blivet takes them
+    away with, knows them by other names.
+    """
+    partitions = list(disk.children) if disk.type == "dm-multipath" and disk.partitioned else []
+    for device in partitions or [disk]:
+        tree.recursive_remove(device, remove_device=not partitions)
 
 
 def _as_blivet_says(disk: str) -> str:
