@@ -185,10 +185,15 @@ def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
     pyudev = _pyudev()
     uses = _Uses()
     devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
-    with_nodes = [device for device in devices if device.device_node]  # the paths of an NVMe disk have none
+    # The paths of an NVMe disk have no node; the partitions of a map are partitions.
+    with_nodes = [device for device in devices if device.device_node and not _is_mapped_partition(device)]
     sorted_nodes = sorted(with_nodes, key=lambda device: str(device.sys_name))
     found = with_identity([_disk(device, uses) for device in sorted_nodes])
     return with_groups(host, [_examined(host, disk) for disk in found]) if examine else found
+
+
+def _is_mapped_partition(device: Any) -> bool:
+    return bool(block.MAPPED_PARTITION.match(_text(Path(device.sys_path, "dm/uuid"))))
 
 
 def _pyudev() -> Any:
