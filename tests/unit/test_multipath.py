@@ -293,3 +293,22 @@ def test_the_initramfs_makes_the_same_map(tmp_path: Path) -> None:
         f"{WWID}-part1 part1-mpath-{WWID} 0 2048 linear /dev/mapper/{WWID} 2048",
         f"{WWID}-part3 part3-mpath-{WWID} 0 2048 linear /dev/mapper/{WWID} 6144",
     ]
+
+
+@pytest.mark.runs_programs
+def test_a_path_gives_way_to_its_map_from_the_first_event_on(tmp_path: Path) -> None:
+    """What the initramfs of a node tells udev, before that runs."""
+    text = (ROOT / "dracut/55autoinstall/parse-autoinstall.sh").read_text()
+    function = re.search(r"^autoinstall_expect_maps\(\).*?^}", text, re.MULTILINE | re.DOTALL)
+    assert function
+    script = f"AUTOINSTALL_RUN={shlex.quote(str(tmp_path))}\n{function[0]}\nautoinstall_expect_maps {WWID},{WWID}0"
+    script = script.replace("/run/udev", f"{tmp_path}/udev")
+    subprocess.run(["sh", "-c", script], check=True)
+    assert (tmp_path / "multipath").read_text().split() == [WWID, f"{WWID}0"]
+    (rules,) = (tmp_path / "udev/rules.d").glob("*.rules")
+    first, second = rules.read_text().splitlines()
+    assert rules.name > "60-persistent-storage.rules"
+    assert rules.name < "68-del-part-nodes.rules"
+    assert f'KERNEL=="sd*", ENV{{ID_SERIAL}}=="{WWID}", ENV{{DM_MULTIPATH_DEVICE_PATH}}="1", ' in first
+    assert first.endswith(', ENV{SYSTEMD_READY}="0", OPTIONS+="link_priority=-100"')
+    assert f'"{WWID}0"' in second
