@@ -47,7 +47,12 @@ def several_paths(disks: Sequence[Disk]) -> Mapping[str, Sequence[str]]:
 
 
 def with_identity(disks: Sequence[Disk]) -> tuple[Disk, ...]:
-    """The disks, each map with what its paths tell of the disk that they lead to, and with their names."""
+    """The disks, each map with what its paths tell of the disk that they lead to, and with their names.
+
+    The medium that this system runs from is that by each of its paths.
+    """
+    live = {disk.wwid for disk in disks if disk.live_medium and disk.wwid}
+    disks = [replace(disk, live_medium=disk.live_medium or disk.wwid in live) for disk in disks]
     return tuple(_known_by(disk, [one for one in disks if one.multipath in disk.links]) for disk in disks)
 
 

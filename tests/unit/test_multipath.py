@@ -204,6 +204,11 @@ def test_a_map_has_the_names_of_its_paths() -> None:
     assert [bus.value for bus in found.buses] == ["scsi", "sas"]
 
 
+def test_the_live_medium_is_no_target_by_another_path_either() -> None:
+    found = with_identity([replace(SDA, live_medium=True), SDB, SDC])
+    assert [disk.live_medium for disk in found] == [True, True, False]
+
+
 def test_the_node_is_told_its_disk_by_its_wwid() -> None:
     plan = make_plan(asked("storage_init"), replace(KEEPS_PATHS, disks=joined()))
     assert all(f" rd.autoinstall.multipath={WWID} " in slot.kernel_arguments for slot in plan.slots)
