@@ -281,8 +281,9 @@ def test_the_initramfs_makes_the_same_map(tmp_path: Path) -> None:
         for number in (1, 3):
             part = sys / disk / f"{disk}{number}"
             part.mkdir(parents=True)
-            for what, value in (("partition", number), ("start", 2048 * number), ("size", 2048)):
+            for what, value in (("partition", number), ("start", 2048 * number), ("size", 2048), ("serial", serial)):
                 (part / what).write_text(f"{value}\n")
+            (sys / part.name).symlink_to(part)
         (sys / disk / "size").write_text("33554432\n")
         (sys / disk / "serial").write_text(serial)
     script = (ROOT / "dracut/55autoinstall/map-disks.sh").read_text().replace("/sys/class/block", str(sys))
