@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoinstall import block
 from autoinstall.errors import ToolFailed
@@ -153,23 +152,16 @@ def _tear_down_with_blivet(disks: Sequence[str], note: Callable[[str], None]) ->
     storage.exclusive_disks = [Path(path).name for path in paths]
     storage.reset()
     for path in paths:
-        _remove_all(storage.devicetree, storage.devicetree.get_device_by_path(path))
+        storage.recursive_remove(storage.devicetree.get_device_by_path(path))
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
 
 
-def _remove_all(tree: Any, disk: Any) -> None:
-    """All on a disk goes. Of a mapped one the partitions stay until it is wiped: libparted, which blivet takes them
-    away with, knows them by other names.
-    """
-    partitions = list(disk.children) if disk.type == "dm-multipath" and disk.partitioned else []
-    for device in partitions or [disk]:
-        tree.recursive_remove(device, remove_device=not partitions)
-
-
 def _as_blivet_says(disk: str) -> str:
-    """A mapped disk has its lasting name there, the paths below it count with it."""
+    """A mapped disk has its lasting name there, and its paths count with it. What is on its partitions blivet does
+    not see (3.13: it told of the partition table alone): that is inactive in a live system, and the wiping takes it.
+    """
     return f"/dev/mapper/{block.mapped_name(disk)[0]}" if block.is_mapped(disk) else os.path.realpath(disk)
 
 

@@ -7,7 +7,6 @@ import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +19,6 @@ from autoinstall.node import state
 from autoinstall.paths import several_paths, with_identity, wwid_of
 from autoinstall.plan import make_plan
 from autoinstall.select import describe, selector_for
-from autoinstall.steps.disk import _remove_all
 from tests.unit.corpus import KEEPS_PATHS, PATH_A, WWID, joined
 from tests.unit.machines import VDA, asked
 from tests.unit.node_machine import Node, node
@@ -241,33 +239,6 @@ def test_a_node_on_a_map_finds_its_disk_and_partitions(node: Node, tmp_path: Pat
     assert state.booted_disk(node) == virtual / "dm-0"
     found = state.partitions(node)
     assert (found["EFI"], found["Root-A"], found["HostVG"]) == ("/dev/dm-2", "/dev/dm-3", "/dev/dm-7")
-
-
-class Tree:
-    """What blivet is asked to remove."""
-
-    def __init__(self) -> None:
-        self.removed: list[tuple[str, bool]] = []
-
-    def recursive_remove(self, device: SimpleNamespace, remove_device: bool) -> None:
-        self.removed.append((device.name, remove_device))
-
-
-@pytest.mark.parametrize(
-    ("kind", "partitioned", "removed"),
-    [
-        ("dm-multipath", True, [("one", False), ("two", False)]),
-        ("dm-multipath", False, [("disk", True)]),
-        ("disk", True, [("disk", True)]),
-    ],
-)
-def test_the_partitions_of_a_map_are_not_libparteds_business(
-    kind: str, partitioned: bool, removed: list[tuple[str, bool]]
-) -> None:
-    children = [SimpleNamespace(name=name) for name in ("one", "two")]
-    tree = Tree()
-    _remove_all(tree, SimpleNamespace(name="disk", type=kind, partitioned=partitioned, children=children))
-    assert tree.removed == removed
 
 
 @pytest.mark.runs_programs
