@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ from autoinstall.sizes import MIB, align_up
 
 CHUNK_BYTES = MIB
 SYS_BLOCK = Path("/sys/class/block")
+MAPPED_PARTITION = re.compile(r"part(\d+)-")
+"""How the UUID of a partition begins that lies on a mapped disk: kpartx(8)'s, which udev, blkid and blivet know."""
 
 BLKPG, BLKPG_ADD_PARTITION, BLKPG_DEL_PARTITION = 0x1269, 1, 2
 BLKPG_PARTITION = struct.Struct("qqi128x4x")
@@ -95,12 +98,14 @@ def claim(device: str) -> int:
     is systemd's protocol for block devices (systemd.io/BLOCK_DEVICE_LOCKING): while it is held, udev neither
     probes the disk nor has its partition table read again. Without it udev answers each close after a write with
     BLKRRPART, and the kernel, which sees no protective MBR yet, forgets the partitions half-way
-    (tests/vm/test_install.py). Raises Refused where somebody else uses it.
+    (tests/vm/test_install.py). A mapped disk is always held by its own partitions: none of them is to be in use.
+    Raises Refused where somebody else uses it.
     """
     try:
         fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        for whole in _mapped_partitions(device) or [device]:
+            os.close(os.open(whole, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
         held = f" (held by {', '.join(holders(device))})" if holders(device) else ""
         reason = f"{device} cannot be opened for us alone: {error.strerror}{held}"
@@ -110,7 +115,10 @@ def claim(device: str) -> int:
 
 def holders(disk: str) -> list[str]:
     """What is stacked on a disk or its partitions, by the kernel's names; a mapped device with its own too."""
-    names = sorted({path.name for path in (SYS_BLOCK / Path(disk).name).glob("**/holders/*")})
+    own = _mapped_partitions(disk)
+    places = [SYS_BLOCK / Path(device).name for device in (disk, *own)]
+    found = {path.name for place in places for path in place.glob("**/holders/*")}
+    names = sorted(name for name in found if f"/dev/{name}" not in own)
     mapped = {name: SYS_BLOCK / name / "dm/name" for name in names}
     return [f"{name} {path.read_text().strip()}" if path.exists() else name for name, path in mapped.items()]
 
@@ -129,6 +137,20 @@ def is_block_device(path: str) -> bool:
         return False
 
 
+def is_mapped(disk: str) -> bool:
+    """Whether a disk is one of device-mapper: its partitions are too, and BLKPG knows nothing of them."""
+    return (SYS_BLOCK / Path(os.path.realpath(disk)).name / "dm").exists()
+
+
+def mapped_name(device: str) -> tuple[str, str]:
+    """Name and UUID of a mapped device. Raises DeviceLost."""
+    place = SYS_BLOCK / Path(os.path.realpath(device)).name / "dm"
+    try:
+        return (place / "name").read_text().strip(), (place / "uuid").read_text().strip()
+    except OSError as error:
+        raise lost(device, "asking for its name", error) from error
+
+
 def partition_numbers(disk: str) -> list[int]:
     """The numbers of the partitions that the kernel knows on a disk."""
     return sorted(_partitions(disk))
@@ -140,6 +162,13 @@ def partition_path(disk: str, number: int) -> str:
     if name is None:
         raise DeviceLost(f"{disk}: its partition {number} is gone", hint="look at the disk and its cable")
     return f"/dev/{name}"
+
+
+def partition_places(disk: str) -> list[tuple[int, int, int]]:
+    """The partitions that the kernel knows on a disk: number, start and size in bytes."""
+    places = {number: SYS_BLOCK / name for number, name in sorted(_partitions(disk).items())}
+    start, size = ({n: int((at / what).read_text()) * 512 for n, at in places.items()} for what in ("start", "size"))
+    return [(number, start[number], size[number]) for number in places]
 
 
 def add_partition(disk: str, where: tuple[int, int, int]) -> None:
@@ -208,7 +237,16 @@ def _blkpg(disk: str, operation: int, where: tuple[int, int, int]) -> None:
 
 def _partitions(disk: str) -> dict[int, str]:
     below = SYS_BLOCK / Path(os.path.realpath(disk)).name
-    return {int(path.read_text()): path.parent.name for path in below.glob("*/partition")}
+    if not is_mapped(disk):
+        return {int(path.read_text()): path.parent.name for path in below.glob("*/partition")}
+    uuids = {holder.name: SYS_BLOCK / holder.name / "dm/uuid" for holder in below.glob("holders/*")}
+    matches = {name: MAPPED_PARTITION.match(path.read_text()) for name, path in uuids.items() if path.exists()}
+    return {int(match[1]): name for name, match in matches.items() if match}
+
+
+def _mapped_partitions(disk: str) -> list[str]:
+    """The device nodes of the partitions on a mapped disk; none on others."""
+    return [f"/dev/{name}" for name in _partitions(disk).values()] if is_mapped(disk) else []
 
 
 def _aligned(size: int) -> mmap.mmap:

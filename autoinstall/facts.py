@@ -82,7 +82,8 @@ class MemberMark:
 class Disk:
     """One block device that is not a partition. `links` are its other names under /dev/disk.
 
-    `multipath` is the multipath device that it is a path of; empty where it is of none.
+    `multipath` is the multipath device (map) that it is a path of; empty where it is of none. A map has `paths`, and
+    what they tell of the disk that they lead to. `wwid` is how multipath knows a disk with a lasting name of its own.
     """
 
     path: str
@@ -99,6 +100,8 @@ class Disk:
     removable: bool = False
     live_medium: bool = False
     multipath: str = ""
+    wwid: str = ""
+    paths: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     in_use: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
@@ -111,6 +114,11 @@ class Disk:
     def name(self) -> str:
         """The kernel's name, for people only: it may be another disk's at the next boot."""
         return self.path.removeprefix("/dev/")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that a word may call it; a path of a map means the map."""
+        return (self.path, *self.links, *self.paths)
 
     @property
     def buses(self) -> tuple[Bus, ...]:

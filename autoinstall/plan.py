@@ -16,6 +16,7 @@ from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
 from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
+from autoinstall.paths import refuse_paths, wwids_of
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, selector_for
 from autoinstall.services import refuse_missing_features, refuse_unchecked
@@ -117,7 +118,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     target = chosen.boot
     for disk in chosen.disks:
         _refuse_unexamined(disk)
-        _refuse_a_path(disk, facts)
+        refuse_paths(disk, facts)
     planned = install_id(target, facts, request.id_text)
     decision = _decide(request, chosen, planned)
     _refuse_unfit(chosen, facts)
@@ -131,6 +132,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
     _refuse_without_crypt(request, facts.image)
+    wwids = wwids_of(chosen.disks)
     return Plan(
         decision=decision,
         target=target,
@@ -138,8 +140,8 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         layout=layout,
         firmware=facts.firmware,
         image=facts.image,
-        slots=_slots(request, facts.image, (layout, nics.management)),
-        files=node_files(request, Setting(layout, facts.shadow, nics)),
+        slots=_slots(request, facts.image, (layout, nics.management, wwids)),
+        files=node_files(request, Setting(layout, facts.shadow, nics, wwids)),
         nic=nics.management,
         id_text=request.id_text,
         after=request.after,
@@ -289,17 +291,6 @@ def _refuse_little_memory(decision: Decision, facts: Facts) -> None:
         )
 
 
-def _refuse_a_path(target: Disk, facts: Facts) -> None:
-    """Two disks of one WWN, serial and size are two paths to one disk, and none of them is it."""
-    identity = (target.wwn, target.serial, target.size_bytes)
-    paths = [disk for disk in facts.disks if (disk.wwn, disk.serial, disk.size_bytes) == identity]
-    if target.wwn and len(paths) > 1:
-        raise Refused(
-            f"{' and '.join(disk.path for disk in paths)} are paths to one disk, of WWN {target.wwn}",
-            hint="this version knows no multipath: leave one path connected, or name another disk",
-        )
-
-
 def _refuse_small_esp(layout: Layout) -> None:
     esp, least_mib = layout.partition("EFI").size_bytes, mib_up(LEAST_ESP_OF_LARGE_SECTORS)
     if layout.sector_bytes != 512 and esp < LEAST_ESP_OF_LARGE_SECTORS:
@@ -327,12 +318,15 @@ def _refuse_without_crypt(request: Request, image: LiveImage) -> None:
         )
 
 
-def _slots(request: Request, image: LiveImage, where: tuple[Layout, Nic | None]) -> tuple[SlotPlan, ...]:
-    layout, nic = where
+def _slots(
+    request: Request, image: LiveImage, where: tuple[Layout, Nic | None, Sequence[str]]
+) -> tuple[SlotPlan, ...]:
+    layout, nic, wwids = where
     common = [
         *ALWAYS,
         f"rd.autoinstall.config=PARTUUID={layout.partition('Config').partition_uuid}",
         f"rd.autoinstall.logging=PARTUUID={layout.partition('Logging').partition_uuid}",
+        *([f"rd.autoinstall.multipath={','.join(wwids)}"] if wwids else []),
         *([] if request.host_name else [f"systemd.hostname={default_host_name(nic, layout.install_id)}"]),
         *request.kept_words,
     ]

@@ -32,8 +32,10 @@ from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
 from autoinstall.marks import marked
+from autoinstall.multipath import assemble
+from autoinstall.paths import with_identity, wwid_of
 from autoinstall.request import Request
-from autoinstall.select import fitting_nic, ineligible, wanted, why_not
+from autoinstall.select import FIXED_DISK_KINDS, fitting_nic, ineligible, wanted, why_not
 
 SETTLE_LIMIT_S = 60
 PROGRESS_INTERVAL_S = 30
@@ -67,15 +69,20 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 
 def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
-    """What this machine is, once udev has seen all of it. Nothing is written or activated."""
+    """What this machine is, once udev has seen all of it. Nothing is written; nothing is activated but, by root in a
+    live system of ours, the map of a disk with several paths.
+    """
     host.run("udevadm", "settle", f"--timeout={SETTLE_LIMIT_S}", doing="waiting for devices", how=Run(accept=(0, 1)))
+    image = live_image(image_directory)
+    if image and os.geteuid() == 0:
+        join_paths(host)
     return Facts(
         firmware=Firmware.UEFI if Path("/sys/firmware/efi").exists() else Firmware.BIOS,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         product_uuid=_text("/sys/class/dmi/id/product_uuid"),
         disks=disks(host, examine=os.geteuid() == 0),
         nics=nics(),
-        image=live_image(image_directory),
+        image=image,
         shadow=_shadow(),
     )
 
@@ -83,8 +90,9 @@ def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
 def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> None:
     """Wait until the disk and the NIC that are asked for are there, each as long as the request says.
 
-    Who is missing then, the plan tells, with all there are.
+    Who is missing then, the plan tells, with all there are. A disk may be asked for by the name of its map.
     """
+    join_paths(host)
     for what, there, limit_s in _asked(request, host):
         if not there():
             say(f"waiting for {what}, {limit_s} s at most")
@@ -167,14 +175,25 @@ def live_image(directory: Path) -> LiveImage | None:
     return LiveImage(str(directory), parse_manifest(data))
 
 
+def join_paths(host: Host) -> None:
+    """Make a map of each disk that is there several times. Raises ToolFailed, DeviceLost."""
+    assemble(host, disks(host, examine=False))
+
+
 def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
     """Every block device that is no partition; what is on each only where `examine`, which needs root."""
     pyudev = _pyudev()
     uses = _Uses()
     devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
-    with_nodes = [device for device in devices if device.device_node]  # the paths of an NVMe disk have none
-    found = [_disk(device, uses) for device in sorted(with_nodes, key=lambda device: str(device.sys_name))]
-    return with_groups(host, [_examined(host, disk) for disk in found]) if examine else tuple(found)
+    # The paths of an NVMe disk have no node; the partitions of a map are partitions.
+    with_nodes = [device for device in devices if device.device_node and not _is_mapped_partition(device)]
+    sorted_nodes = sorted(with_nodes, key=lambda device: str(device.sys_name))
+    found = with_identity([_disk(device, uses) for device in sorted_nodes])
+    return with_groups(host, [_examined(host, disk) for disk in found]) if examine else found
+
+
+def _is_mapped_partition(device: Any) -> bool:
+    return bool(block.MAPPED_PARTITION.match(_text(Path(device.sys_path, "dm/uuid"))))
 
 
 def _pyudev() -> Any:
@@ -191,6 +210,7 @@ def _pyudev() -> Any:
 def _disk(device: Any, uses: _Uses) -> Disk:
     path, sys_path = str(device.device_node), Path(device.sys_path)
     told = device.properties
+    on_scsi = told.get("ID_BUS") == "scsi"
     return Disk(
         path=path,
         kind="multipath" if _is_multipath(sys_path) else _kind(str(device.sys_name)),
@@ -206,6 +226,7 @@ def _disk(device: Any, uses: _Uses) -> Disk:
         removable=_text(sys_path / "removable") == "1",
         live_medium=uses.is_live_medium(path),
         multipath=multipath_of(sys_path),
+        wwid=wwid_of(_text(sys_path / "dm/uuid") or (told.get("ID_SERIAL", "") if on_scsi else "")),
         links=tuple(sorted(str(link) for link in device.device_links)),
         in_use=tuple(uses.of(sys_path)),
         examined=False,
@@ -213,11 +234,11 @@ def _disk(device: Any, uses: _Uses) -> Disk:
 
 
 def _examined(host: Host, disk: Disk) -> Disk:
-    """The disk with what is on it. Only what can be a target is read: no optical medium, no loop device."""
-    if disk.kind != "disk" or disk.size_bytes == 0:
+    """The disk with what is on it. Only what can be a target is read: no optical medium, no path of a map."""
+    if disk.kind not in FIXED_DISK_KINDS or disk.multipath or disk.size_bytes == 0:
         return replace(disk, examined=True)
     disk = marked(disk)
-    signatures = _signatures(host, disk.path, block.SYS_BLOCK / disk.name)
+    signatures = _signatures(host, disk.path)
     if not (disk.node or disk.member) and "gpt" not in {mark.kind for mark in signatures if mark.device == disk.path}:
         signatures = (*_hidden_table(disk), *signatures)
     return replace(disk, signatures=signatures, examined=True)
@@ -255,9 +276,9 @@ def _serial(device: Any, sys_path: Path) -> str:
     return str(serial) or _text(sys_path / "serial") or _text(sys_path / "device/serial")
 
 
-def _signatures(host: Host, path: str, sys_path: Path) -> tuple[Signature, ...]:
+def _signatures(host: Host, path: str) -> tuple[Signature, ...]:
     """What blkid's low-level probe finds on the disk and on each partition that the kernel knows."""
-    names = [path, *sorted(f"/dev/{entry.parent.name}" for entry in sys_path.glob("*/partition"))]
+    names = [path, *(block.partition_path(path, number) for number in block.partition_numbers(path))]
     found = []
     for name in names:
         told = host.run("blkid", "-p", "-o", "export", name, doing=f"probing {name}", how=Run(accept=(0, 2, 8)))

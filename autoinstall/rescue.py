@@ -16,7 +16,8 @@ from autoinstall.facts import Disk
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
 from autoinstall.marks import our_table
-from autoinstall.probe import disks
+from autoinstall.multipath import add_partition
+from autoinstall.probe import disks, join_paths
 from autoinstall.report.sinks import Consoles
 from autoinstall.request import request_from, rescue_asked
 from autoinstall.space import HOST_GROUP, VOLUMES, VolumeRow
@@ -45,13 +46,14 @@ def main(args: argparse.Namespace, host: Host) -> int:
     consoles.say(INTRODUCTION)
     for text in wrong_with(host.read_text(KERNEL_COMMAND_LINE)):
         consoles.say(f"ignored, for rescue wins: {text}")
+    join_paths(host)
     there = disks(host, examine=True)
     nodes = [disk for disk in there if disk.node]
     for disk in nodes:
         install_id = disk.node.install_id if disk.node else None
         consoles.say(f"{disk.path}: a node, install id {install_id}")
         members = [one for one in there if one.member and one.member.install_id == install_id]
-        lines = [line for one in (disk, *members) for line in _partitions_found(one)]
+        lines = [line for one in (disk, *members) for line in _partitions_found(host, one)]
         lines += mount_node(host, disk, MOUNTS / disk.name, single=len(nodes) == 1)
         for line in [*lines, *_volumes(host, MOUNTS / disk.name, members)]:
             consoles.say(f"  {line}")
@@ -80,13 +82,13 @@ def mount_node(host: Host, disk: Disk, root: Path, *, single: bool) -> list[str]
     return [_tried(host, disk, number, (where, options)) for number, where, options in wanted]
 
 
-def _partitions_found(disk: Disk) -> list[str]:
+def _partitions_found(host: Host, disk: Disk) -> list[str]:
     """Linux reads no backup table by itself: it is told of the partitions, in memory, and people of that."""
     try:
         table = None if block.partition_numbers(disk.path) else our_table(disk)
         for number, entry in enumerate(table[1] if table else (), start=1):
             start, end = entry.first_lba * disk.sector_bytes, (entry.last_lba + 1) * disk.sector_bytes
-            block.add_partition(disk.path, (number, start, end - start))
+            add_partition(host, disk.path, (number, start, end - start))
     except AutoinstallError as error:
         return [str(error)]
     return [UNKNOWN_TO_LINUX] if table else []

@@ -12,7 +12,7 @@ from autoinstall.grammar_disks import Clause, DiskBy, DiskSelector, Key
 from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.sizes import for_people
 
-FIXED_DISK_KINDS = ("disk",)
+FIXED_DISK_KINDS = ("disk", "multipath")
 BY_PATH = "/dev/disk/by-path/"
 NO_NODE = "no disk that could be meant carries a node of ours; to install one say storage_init=DISK and nothing else"
 
@@ -69,8 +69,7 @@ def ineligible(disk: Disk, selector: DiskSelector) -> str:
     """Why a disk can never be a target, however named; empty where it can."""
     clauses: Sequence[tuple[bool, str]] = (
         (disk.live_medium, "it is the medium this system runs from"),
-        (bool(disk.multipath), f"it is a path of {disk.multipath}"),
-        (disk.kind == "multipath", "it is a multipath device, onto which this version does not install"),
+        (bool(disk.multipath), f"it is a path of {disk.multipath}, which is taken in its place"),
         (disk.kind not in FIXED_DISK_KINDS, f"it is not a disk but a {disk.kind} device"),
         (disk.size_bytes == 0, "it has no size"),
         (disk.read_only, "it is read-only"),
@@ -87,9 +86,10 @@ def wanted(selector: DiskSelector) -> str:
 
 def selector_for(disk: Disk, disks: Sequence[Disk]) -> str:
     """A word that names just this disk, by the most lasting of its identities."""
-    if disk.serial and sum(other.serial == disk.serial for other in disks) == 1:
+    others = [other for other in disks if other.path != disk.path and not other.multipath]
+    if disk.serial and disk.serial not in [other.serial for other in others]:
         return f"storage_init=serial:{disk.serial}"
-    elsewhere = {link for other in disks if other.path != disk.path for link in other.links}
+    elsewhere = {link for other in others for link in other.links}
     by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/") and link not in elsewhere]
     return f"storage_init={(by_id or [disk.path])[0]}"
 
@@ -103,7 +103,8 @@ def describe(disk: Disk) -> str:
     """A disk for people: path, size, what it calls itself."""
     bus = disk.bus.value if disk.bus else "bus unknown"
     serial = f", serial {disk.serial}" if disk.serial else ""
-    return f"{disk.path} ({for_people(disk.size_bytes)}, {bus}{serial})"
+    paths = f", multipath over {' and '.join(disk.paths)}" if disk.paths else ""
+    return f"{disk.path} ({for_people(disk.size_bytes)}, {bus}{serial}{paths})"
 
 
 def select_nic(selector: NicSelector, nics: Sequence[Nic]) -> Nic:
@@ -128,7 +129,7 @@ def _not_among(names: Sequence[str], wanted: str) -> str:
 
 
 def _fits_no_name(disk: Disk, selector: DiskSelector) -> str:
-    fits = any(fnmatchcase(name, selector.value) for name in (disk.path, *disk.links))
+    fits = any(fnmatchcase(name, selector.value) for name in disk.names)
     return "" if fits else f"no name of it fits {selector.value}"
 
 
@@ -162,7 +163,7 @@ _UNLIKE: Mapping[DiskBy, Callable[[Disk, DiskSelector], str]] = {
     DiskBy.NODE: lambda disk, selector: _without_node(disk),
     DiskBy.BUS: lambda disk, selector: "",
     DiskBy.BUS_ALL: lambda disk, selector: "",
-    DiskBy.PATH: lambda disk, selector: _not_among((disk.path, *disk.links), selector.value),
+    DiskBy.PATH: lambda disk, selector: _not_among(disk.names, selector.value),
     DiskBy.ID: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-id/{selector.value}"),
     DiskBy.BY_PATH: lambda disk, selector: _not_among(disk.links, f"/dev/disk/by-path/{selector.value}"),
     DiskBy.GLOB: _fits_no_name,
@@ -177,7 +178,7 @@ _TEXTS: Mapping[Key, Callable[[Disk], Sequence[str]]] = {
     Key.SERIAL: lambda disk: (disk.serial,),
     Key.WWN: lambda disk: (disk.wwn,),
     Key.BUS: lambda disk: tuple(bus.value for bus in disk.buses) or ("",),
-    Key.PATH: lambda disk: (disk.path, *disk.links),
+    Key.PATH: lambda disk: disk.names,
     Key.NAME: lambda disk: (disk.name,),
     Key.ROTATIONAL: lambda disk: _yes_or_no(disk.rotational),
     Key.REMOVABLE: lambda disk: _yes_or_no(disk.removable),

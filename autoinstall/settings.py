@@ -33,11 +33,12 @@ class NodeFile:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the files depend on, beside the request."""
+    """What the files depend on, beside the request. `wwids` are of the node's disks that have several paths."""
 
     layout: Layout
     shadow: Mapping[str, str]
     nics: Nics
+    wwids: tuple[str, ...] = ()
 
 
 def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
@@ -46,6 +47,7 @@ def node_files(request: Request, setting: Setting) -> tuple[NodeFile, ...]:
         NodeFile("/etc/machine-id", f"{machine_id(setting.layout.install_id)}\n", mode=0o444),
         NodeFile("/etc/fstab", _fstab(setting.layout)),
         *_crypttab(setting.layout),
+        *_multipath(setting.wwids),
     ]
     files = [*own, *running_files(request, setting.shadow, setting.nics)]
     return tuple(sorted(files, key=lambda file: file.path))
@@ -107,6 +109,17 @@ def _crypttab(layout: Layout) -> list[NodeFile]:
             options = f"swap,cipher={volume.cipher},size={KEY_BITS[volume.cipher]},{MAY_FAIL}"
             lines.append(f"{volume.name} {volume.path} /dev/urandom {options}\n")
     return [NodeFile("/etc/crypttab", "".join(lines))] if lines else []
+
+
+def _multipath(wwids: tuple[str, ...]) -> list[NodeFile]:
+    """multipath.conf(5): the node's own disks are multipathd's business, by their WWIDs and with one path too."""
+    own = "".join(f'\twwid "^{wwid}$"\n' for wwid in wwids)
+    text = (
+        "defaults {\n\tuser_friendly_names no\n\tfind_multipaths greedy\n}\n"
+        'blacklist {\n\twwid ".*"\n}\n'
+        f"blacklist_exceptions {{\n{own}}}\n"
+    )
+    return [NodeFile("/etc/multipath.conf", text)] if wwids else []
 
 
 def _sshd(request: Request) -> str:

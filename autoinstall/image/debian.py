@@ -19,7 +19,9 @@ MIRROR_TIMEOUT_S = 20
 FETCH_ERROR = re.compile(r"E: Failed to fetch \S+ +([^;]*)")
 GRUB_PACKAGES = ("grub-common", "grub-pc-bin", "grub-efi-amd64-bin")
 WANTED = "/usr/share/doc/*/copyright"
-UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*",
+            "/usr/lib/udev/rules.d/*-scsi-sg3_*.rules")  # fmt: skip
+"""The rules of sg3-utils, which multipath-tools depends on, give SCSI disks other names than udev's own."""
 TARGETS_FORMAT = "$(LABEL)|$(SITE)|$(COMPONENT)"
 
 

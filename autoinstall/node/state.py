@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoinstall.block import MAPPED_PARTITION
 from autoinstall.errors import CannotHere, StateUnreadable
 from autoinstall.host import Host
+from autoinstall.layout import PARTITIONS
 from autoinstall.mounts import mounted
 from autoinstall.slots import ENV_BYTES, Slot, SlotState, read_state, render_env
 
@@ -52,7 +54,9 @@ def booted_slot(host: Host) -> Slot:
 def booted_disk(host: Host) -> Path:
     """The disk that the booted slot is on, in sysfs. Raises StateUnreadable."""
     try:
-        return Path(DEVICES, mounts(host)[str(BOOTED_IMAGE)].device).resolve().parent
+        partition = Path(DEVICES, mounts(host)[str(BOOTED_IMAGE)].device).resolve()
+        mapped = sorted((partition / "slaves").glob("*"))
+        return mapped[0].resolve() if mapped else partition.parent
     except (OSError, KeyError) as error:
         raise StateUnreadable(f"finding the disk of the booted slot: {error}") from error
 
@@ -60,10 +64,15 @@ def booted_disk(host: Host) -> Path:
 def partitions(host: Host) -> dict[str, str]:
     """Partition label -> device, of the disk that the booted slot is on. Raises StateUnreadable.
 
-    By what the kernel read from that disk's table, never by labels alone: another disk may carry the same.
+    By what the kernel read from that disk's table, never by labels alone: another disk may carry the same. Of a
+    mapped disk it tells the numbers; our tables have one order.
     """
     disk = booted_disk(host)
     try:
+        if (disk / "dm").exists():
+            uuids = {path.name: host.read_text(path / "dm/uuid") for path in sorted(disk.glob("holders/*"))}
+            matches = {name: MAPPED_PARTITION.match(uuid) for name, uuid in uuids.items()}
+            return {PARTITIONS[int(match[1]) - 1].label: f"/dev/{name}" for name, match in matches.items() if match}
         events = [_fields(host.read_text(path)) for path in sorted(disk.glob("*/uevent"))]
     except OSError as error:
         raise StateUnreadable(f"finding the partitions of the booted disk: {error}") from error

@@ -13,6 +13,7 @@ from autoinstall.facts import Disk
 from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
 from autoinstall.layout import DiskTable, holes
+from autoinstall.multipath import forget_partitions
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -117,6 +118,7 @@ class Clear:
             block.write_zeros(disk.path, 0, disk.sector_bytes)
         for disk, partitions in self.tables:
             _clear(disk, partitions)
+            forget_partitions(host, disk.path)
 
     def why_not_done(self, host: Host) -> str:
         return _still_carries(host, [disk.path for disk, _ in self.tables])
@@ -130,7 +132,6 @@ def _clear(disk: Disk, partitions: Sequence[Entry]) -> None:
             block.write_zeros(path, start, EDGE_BYTES)
     for start in (size - EDGE_BYTES, 0):
         block.write_zeros(path, start, EDGE_BYTES)
-    block.forget_partitions(path)
 
 
 def _still_carries(host: Host, disks: Sequence[str]) -> str:
@@ -149,10 +150,11 @@ def _tear_down_with_blivet(step: TearDown, note: Callable[[str], None]) -> None:
     import blivet
 
     storage = blivet.Blivet()
-    storage.exclusive_disks = [Path(disk).name for disk in step.disks]
+    paths = [_as_blivet_says(disk) for disk in step.disks]
+    storage.exclusive_disks = [Path(path).name for path in paths]
     storage.reset()
-    for path in step.disks:
-        disk = storage.devicetree.get_device_by_path(os.path.realpath(path))
+    for path in paths:
+        disk = storage.devicetree.get_device_by_path(path)
         partitions = list(disk.children) if step.tables_stay else []
         for partition in partitions:
             for stacked in list(partition.children):
@@ -162,6 +164,13 @@ def _tear_down_with_blivet(step: TearDown, note: Callable[[str], None]) -> None:
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
+
+
+def _as_blivet_says(disk: str) -> str:
+    """A mapped disk has its lasting name there, and its paths count with it. What is on its partitions blivet does
+    not see (3.13: it told of the partition table alone): that is inactive in a live system, and the wiping takes it.
+    """
+    return f"/dev/mapper/{block.mapped_name(disk)[0]}" if block.is_mapped(disk) else os.path.realpath(disk)
 
 
 @dataclass(frozen=True)
@@ -186,6 +195,7 @@ class Wipe:
     def apply(self, host: Host) -> None:
         for path, table in self.tables:
             _wipe(path, table)
+            forget_partitions(host, path)
 
     def why_not_done(self, host: Host) -> str:
         return _still_carries(host, [path for path, _ in self.tables])
@@ -197,4 +207,3 @@ def _wipe(path: str, table: DiskTable) -> None:
         edge = min(EDGE_BYTES, size)
         block.write_zeros(path, start, edge)
         block.write_zeros(path, start + size - edge, edge)
-    block.forget_partitions(path)

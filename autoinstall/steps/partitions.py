@@ -8,6 +8,7 @@ from functools import partial
 from autoinstall import block, gpt
 from autoinstall.host import Host
 from autoinstall.layout import DiskTable
+from autoinstall.multipath import add_partition
 
 NODE_LIMIT_S = 30
 
@@ -35,7 +36,7 @@ class PartitionTable:
             block.write_direct(disk, table.backup_start, table.backup)
             block.write_direct(disk, table.primary_start, table.primary)
             for part in planned.partitions:
-                block.add_partition(disk, (part.number, part.start_bytes, part.size_bytes))
+                add_partition(host, disk, (part.number, part.start_bytes, part.size_bytes))
             host.wait_for(f"the partitions of {disk}", partial(_nodes_exist, disk, planned), NODE_LIMIT_S)
 
     def why_not_done(self, host: Host) -> str:

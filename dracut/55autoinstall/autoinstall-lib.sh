@@ -43,6 +43,14 @@ autoinstall_degraded() {
     printf '%s\n' "$2" >"$AUTOINSTALL_RUN/degraded.$1"
 }
 
+# Whether $1 is there, and no single path of a disk that has several.
+autoinstall_is_whole() {
+    [ -e "$1" ] || return 1
+    [ -e "$AUTOINSTALL_RUN/multipath" ] || return 0
+    case "$(readlink -f "$1")" in /dev/dm-*) return 0 ;; esac
+    return 1
+}
+
 # Where no configuration says otherwise, every wired NIC asks for an address. The MAC is the identity, in the live system as
 # on the node, so that both get the same lease.
 autoinstall_dhcp_everywhere() {

@@ -31,7 +31,7 @@ autoinstall_reason() {
         ;;
     esac
     _dev=$(label_uuid_to_dev "${root#*:}")
-    if [ -e "$_dev" ]; then
+    if autoinstall_is_whole "$_dev"; then
         echo "the system on $_dev could not be mounted"
     else
         echo "$_dev was not found"
@@ -43,6 +43,7 @@ autoinstall_keep() {
     local _dev _kept="$AUTOINSTALL_RUN/kept"
     [ -e "$AUTOINSTALL_RUN/trial" ] || return 0
     _dev=$(label_uuid_to_dev "$(getarg rd.autoinstall.logging=)")
+    autoinstall_is_whole "$_dev" || return 0
     mkdir -p "$_kept"
     mount -t ext4 -o rw,nosuid,nodev,noexec "$_dev" "$_kept" 2>/dev/null || return 0
     mkdir -p "$_kept/autoinstall"

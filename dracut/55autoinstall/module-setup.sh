@@ -12,7 +12,9 @@ depends() {
 
 installkernel() {
     hostonly="" instmods loop squashfs overlay ext4 vfat iso9660 nls_ascii nls_cp437 nls_utf8 virtio_console \
-        qemu_fw_cfg dm_verity sha256_ssse3
+        qemu_fw_cfg dm_verity sha256_ssse3 dm_multipath dm_service_time
+    # For arrays with an active and a passive side; the kernel for clouds has none of it.
+    hostonly="" instmods scsi_dh_alua scsi_dh_rdac scsi_dh_emc scsi_dh_hp_sw
 }
 
 install() {
@@ -26,6 +28,7 @@ install() {
     # It would wait two minutes for a NIC with a link and no DHCP server. The initqueue asks each NIC, again and again.
     ln -sf /dev/null "$initdir/etc/systemd/system/systemd-networkd-wait-online.service"
     inst_hook cmdline 20 "$moddir/parse-autoinstall.sh"
+    inst_hook initqueue/settled 20 "$moddir/map-disks.sh"
     inst_hook mount 50 "$moddir/mount-node.sh"
     inst_hook emergency 99 "$moddir/boot-failed.sh"
     inst_hook shutdown-emergency 99 "$moddir/boot-failed.sh"

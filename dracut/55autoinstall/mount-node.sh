@@ -23,6 +23,7 @@ autoinstall_device() {
     _dev=$(label_uuid_to_dev "$(getarg "$1")")
     [ -n "$_dev" ] || return 1
     udevadm wait --timeout="$AUTOINSTALL_PARTITION_LIMIT_S" "$_dev" 2>/dev/null || return 1
+    autoinstall_is_whole "$_dev" || return 1
     printf '%s\n' "$_dev"
 }
 

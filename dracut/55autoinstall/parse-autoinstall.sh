@@ -7,12 +7,13 @@ command -v getarg >/dev/null || . /lib/dracut-lib.sh
 # livenet of dracut 106, which comes next, calls this library before it loads it, and complains on the console.
 ! [ -e /lib/url-lib.sh ] || . /lib/url-lib.sh
 
-# The machine's own LVM and MD must not come up under an installer that may tear them down. Rules in /run
-# override those of the same name in /usr, here and, because /run is handed over, in the live system.
+# The machine's own LVM and MD must not come up under an installer that may tear them down, nor partitions of a map that
+# it writes to. Rules in /run override those of the same name in /usr, here and, because /run is handed over, in the live
+# system.
 autoinstall_mask_activation() {
     local _rule
     mkdir -p /run/udev/rules.d
-    for _rule in 69-lvm 69-dm-lvm 64-lvm 64-md-raid-assembly 65-md-incremental; do
+    for _rule in 69-lvm 69-dm-lvm 64-lvm 64-md-raid-assembly 65-md-incremental 56-dm-mpath 60-kpartx; do
         ln -sf /dev/null "/run/udev/rules.d/$_rule.rules"
     done
 }
@@ -50,12 +51,38 @@ autoinstall_start_live() {
     autoinstall_limit_fetching
 }
 
+# The disks of this node that have several paths, by their WWIDs, $1: whatever is a path is no disk, and gives way to
+# its map in the names of partitions; here, and because /run is handed over, on the node.
+autoinstall_expect_maps() {
+    local _wwid
+    printf '%s\n' "$1" | tr , '\n' >"$AUTOINSTALL_RUN/multipath"
+    mkdir -p /run/udev/rules.d
+    while read -r _wwid; do
+        printf '%s, ' 'SUBSYSTEM=="block", KERNEL=="sd*"' "ENV{ID_SERIAL}==\"$_wwid\"" \
+            'ENV{DM_MULTIPATH_DEVICE_PATH}="1", ENV{ID_FS_TYPE}="mpath_member", ENV{SYSTEMD_READY}="0"'
+        echo 'OPTIONS+="link_priority=-100"'
+    done <"$AUTOINSTALL_RUN/multipath" >/run/udev/rules.d/62-autoinstall-paths.rules
+}
+
+# Waits for the slot: for the device, and where the disk has several paths, for the one that is on its map.
+autoinstall_wait_for_slot() {
+    local _dev _maps
+    _dev=$(label_uuid_to_dev "${root#autoinstall:}")
+    if _maps=$(getarg rd.autoinstall.multipath=); then
+        autoinstall_expect_maps "$_maps"
+        printf '%s\n' ". /lib/autoinstall-lib.sh" "autoinstall_is_whole $_dev" \
+            >"$hookdir/initqueue/finished/autoinstall-slot.sh"
+    else
+        wait_for_dev -n "$_dev"
+    fi
+}
+
 autoinstall_start_node() {
     echo node >"$AUTOINSTALL_RUN/mode"
     getarg rd.autoinstall.slot= >"$AUTOINSTALL_RUN/slot-name"
     # The boot loader says so where this slot never came up healthy, and the other one did.
     ! getargbool 0 rd.autoinstall.trial || : >"$AUTOINSTALL_RUN/trial"
-    wait_for_dev -n "$(label_uuid_to_dev "${root#autoinstall:}")"
+    autoinstall_wait_for_slot
     rootok=1
 }
 

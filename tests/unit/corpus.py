@@ -10,9 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from autoinstall.facts import UNREADABLE, Disk, Facts, Firmware, MemberMark, NodeMark, Signature, VolumeGroup
+from autoinstall.facts import (
+    UNREADABLE,
+    Disk,
+    Facts,
+    Firmware,
+    LiveImage,
+    MemberMark,
+    NodeMark,
+    Signature,
+    VolumeGroup,
+)
 from autoinstall.grammar_disks import Bus, DiskBy, Key
 from autoinstall.image.manifest import ImageFile
+from autoinstall.paths import with_identity
 from autoinstall.sizes import GIB, MIB, TIB
 from tests.unit.machines import MACHINE, MANIFEST, NIC, VDA, VDB
 
@@ -55,6 +66,8 @@ SDB = replace(SDA, path="/dev/sdb", serial="WD-2")
 NVME = Disk("/dev/nvme0n1", "disk", TIB, 512, bus=Bus.NVME, serial="S5GX", model="Samsung 980", vendor="Samsung")
 STICK = Disk("/dev/sdz", "disk", 32 * GIB, 512, bus=Bus.USB, serial="STICK", removable=True, model="Ultra Fit")
 PATH_A = replace(VDA, path="/dev/sda", bus=Bus.SCSI, serial="PATHS", wwn="0x5000c500a0000001")
+WWID = "35000c500a0000001"
+KEEPS_PATHS = replace(MACHINE, image=LiveImage("/live", replace(MANIFEST, features=("multipath",))))
 UEFI = replace(MACHINE, firmware=Firmware.UEFI)
 TWO_NICS = replace(MACHINE, nics=(NIC, replace(NIC, name="enp0s4", mac="52:54:00:12:34:57")))
 LARGE = replace(MANIFEST, files=(ImageFile("root.squashfs", 1025 * MIB, "0" * 64),))
@@ -74,9 +87,23 @@ def chassis() -> list[Disk]:
     ]  # fmt: skip
     maps = [Disk(f"/dev/dm-{n}", "multipath", 4 * TIB, 512, links=(f"/dev/mapper/mpath{n}",)) for n in range(24)]
     raid = Disk(
-        "/dev/sda", "disk", 400 * GIB, 512, bus=Bus.SCSI, serial="600508b1", model="LOGICAL VOLUME", vendor="HP"
+        "/dev/cciss/c0d0",
+        "disk",
+        400 * GIB,
+        512,
+        bus=Bus.CCISS,
+        serial="600508b1",
+        model="LOGICAL VOLUME",
+        vendor="HP",
     )
-    return [*paths, *maps, raid]
+    return [*with_identity([*paths, *maps]), raid]
+
+
+def joined(wwid: str = WWID) -> tuple[Disk, ...]:
+    """Two paths to one disk, and the map over them."""
+    paths = [replace(PATH_A, path=path, multipath=f"/dev/mapper/{WWID}") for path in ("/dev/sda", "/dev/sdb")]
+    there = Disk("/dev/dm-0", "multipath", VDA.size_bytes, 512, links=(f"/dev/mapper/{WWID}",), wwid=wwid)
+    return with_identity([*paths, there])
 
 
 # fmt: off
@@ -84,11 +111,11 @@ ROWS = (
     # Never a target.
     Row("the-live-stick-named-explicitly", "storage_init=serial:STICK", "fits no disk",
         "it is the medium this system runs from", (replace(STICK, live_medium=True),)),
-    Row("a-chassis-of-48-sas-paths-and-a-raid-controller", "storage_init=scsi", "/dev/sda",
-        "it is a path of", chassis()),
-    Row("a-multipath-map-named", "storage_init=/dev/mapper/mpatha", "fits no disk",
-        "it is a multipath device, onto which",
-        (Disk("/dev/dm-0", "multipath", 4 * TIB, 512, links=("/dev/mapper/mpatha",)),)),
+    Row("two-paths-and-their-map", "storage_init", "/dev/dm-0", "it is a path of", joined(), KEEPS_PATHS),
+    Row("a-map-that-no-node-could-know", f"storage_init=/dev/mapper/{WWID}", "multipath over /dev/sda and /dev/sdb",
+        "has no WWID of its own", joined(wwid=""), KEEPS_PATHS),
+    Row("an-image-that-looks-after-no-paths", f"storage_init=/dev/mapper/{WWID}", "the feature multipath",
+        "nothing to look after the paths", joined()),
     Row("a-blank-dvd-named", "storage_init=/dev/sr1", "fits no disk",
         "it is not a disk but a", (Disk("/dev/sr1", "optical", 8 * GIB, 512),)),
     Row("a-card-reader-without-a-card", "storage_init=serial:STICK", "fits no disk",
@@ -100,7 +127,8 @@ ROWS = (
 
     # Which one is meant.
     Row("two-blank-disks", "storage_init", "fits 2 disks", EXACTLY_ONE, (VDA, VDB)),
-    Row("one-disk-on-each-bus", "storage_init=nvme", "/dev/nvme0n1", ", not on ", (VDA, SDA, NVME)),
+    Row("a-chassis-of-48-sas-paths-and-a-raid-controller", "storage_init=cciss", "/dev/cciss/c0d0", ", not on ",
+        chassis()),
     Row("sda-and-sdaa", "storage_init=/dev/sda", "/dev/sda", DiskBy.PATH, (SDA, replace(SDB, path="/dev/sdaa"))),
     Row("two-by-id", "storage_init=id:ata-WD-2", "/dev/sdb", DiskBy.ID,
         (linked(SDA, "/dev/disk/by-id/ata-WD-1"), linked(SDB, "/dev/disk/by-id/ata-WD-2"))),

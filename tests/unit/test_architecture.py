@@ -30,6 +30,7 @@ PURE = [
     "loaders",
     "network",
     "parameters",
+    "paths",
     "pin",
     "plan",
     "reader",

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from autoinstall import chosen, layout, network, pin, plan, select, stacks
+from autoinstall import chosen, layout, network, paths, pin, plan, select, stacks
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk
 from autoinstall.grammar_disks import Clause, DiskBy, Key
@@ -17,7 +17,7 @@ from tests.unit.captured import LINES
 from tests.unit.corpus import EXACTLY_ONE, NO_NIC, ROWS, Row
 from tests.unit.machines import asked
 
-ROOMS = (select, chosen, layout, plan, stacks, pin)
+ROOMS = (select, chosen, layout, paths, plan, stacks, pin)
 NOT_RULES = ("fits no disk of this machine",)
 """Refusals that only collect what rules said."""
 BY_NAME = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -26,6 +26,7 @@ from tests.unit.lines import MACHINES, any_line
 from tests.unit.machines import VDA, VDB
 
 NAMES = ("storage_init", "ovirt_init")
+KINDS = ("disk", "multipath")
 UNITS = {"": 1 << 20, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 LIMIT_S = 0.005
 """Of processor time, for 99 of 100 lines: what others do on this processor is not counted, a cold cache is."""
@@ -105,7 +106,7 @@ def taboo(disk: Disk) -> bool:
     groups = [mark.group for mark in disk.signatures if mark.group]
     never = disk.live_medium or disk.read_only or disk.multipath or disk.in_use or not disk.examined
     return bool(
-        never or disk.kind != "disk" or any("storage_domain" in tag for group in groups for tag in group.tags)
+        never or disk.kind not in KINDS or any("storage_domain" in tag for group in groups for tag in group.tags)
     )
 
 
@@ -120,7 +121,7 @@ def values(line: str) -> list[str]:
 
 def meant(value: str, disks: Sequence[Disk]) -> list[Disk]:
     """The disks that a DISK means."""
-    targets = [disk for disk in disks if disk.kind == "disk" and disk.size_bytes and not disk.read_only]
+    targets = [disk for disk in disks if disk.kind in KINDS and disk.size_bytes and not disk.read_only]
     return [disk for disk in targets if not disk.multipath and not disk.live_medium and means(value, disk)]
 
 
@@ -132,7 +133,7 @@ def by_itself(value: str) -> bool:
 def means(value: str, disk: Disk) -> bool:
     """Whether a DISK means this one; by a rule none is meant that is removable, or holds what is not ours."""
     kind, _, name = value.partition(":")
-    names = [disk.path, *disk.links]
+    names = [disk.path, *disk.links, *disk.paths]
     unclaimed = not disk.signatures or disk.node is not None
     by_rule = not disk.removable and unclaimed
     if value.startswith("/dev/"):
@@ -160,8 +161,8 @@ def holds(clause: str, disk: Disk) -> bool:
                 ">": size > low, ">=": size >= low}[operator]  # fmt: skip
     yes = ["no", "0", "false", "off"], ["yes", "1", "true", "on"]
     there = {
-        "rotational": yes[disk.rotational], "removable": yes[disk.removable], "path": [disk.path, *disk.links],
-        "bus": buses(disk), "sector_size": [str(disk.sector_bytes)],
+        "rotational": yes[disk.rotational], "removable": yes[disk.removable], "bus": buses(disk),
+        "path": [disk.path, *disk.links, *disk.paths], "sector_size": [str(disk.sector_bytes)],
     }.get(key) or [getattr(disk, key)]  # fmt: skip
     return any(fnmatchcase(one, wanted) for one in there) is (operator == "=")
 

@@ -25,7 +25,7 @@ ROWS_OF = (
 """A machine with one disk of each kind of reason. Those that can never be a target have theirs whatever is asked."""
 NEVER = {
     "/dev/sr0": "it is the medium this system runs from",
-    "/dev/sdc": "it is a path of /dev/mapper/mpatha",
+    "/dev/sdc": "it is a path of /dev/mapper/mpatha, which is taken in its place",
     "/dev/sdd": "it has no size",
     "/dev/sde": "it is read-only",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -55,6 +55,7 @@ class Disk:
     sends them: what virtio-blk merges may have 1024 pieces, with the log's own two more than a system call takes.
     `faults`: a file of QEMU's blkdebug rules. `name`: of the device, where two have the same serial.
     `removable`: what a USB stick says of itself. USB can be plugged into a machine that was started with some.
+    `shared`: there is another path to it, see `another_path`; `path_to` is the id of the disk that this one leads to.
     """
 
     path: Path
@@ -68,14 +69,22 @@ class Disk:
     wwn: int | None = None
     name: str = ""
     removable: bool = False
+    shared: bool = False
+    path_to: str = ""
 
     @property
     def id(self) -> str:
         """QEMU's name of the device."""
         return f"disk-{self.name or self.serial}"
 
+    def another_path(self, name: str) -> Disk:
+        """The same disk once more, as a second cable to it shows it."""
+        return replace(self, name=name, path_to=self.id, boot_index=None)
+
     def block_nodes(self) -> list[dict[str, object]]:
         """The layers under the device, for blockdev-add; the last is the top, and has the disk's id."""
+        if self.path_to:
+            return []
         form = "qcow2" if self.path.suffix == ".qcow2" else "raw"
         layers: list[dict[str, object]] = [
             {
@@ -110,7 +119,7 @@ class Disk:
         device: dict[str, object] = {
             "driver": self.bus.value,
             "id": f"{self.id}-dev",
-            "drive": self.id,
+            "drive": self.path_to or self.id,
             "serial": self.serial,
         }
         if self.boot_index is not None:
@@ -121,6 +130,8 @@ class Disk:
             device["wwn"] = self.wwn
         if self.removable:
             device["removable"] = True
+        if self.shared:
+            device["share-rw"] = True
         if self.write_log and self.bus is Bus.VIRTIO:
             device["request-merging"] = False
         if self.bus in (Bus.VIRTIO, Bus.SCSI):

@@ -47,6 +47,8 @@ class LiveSystem:
 
 def by_id(disk: Disk) -> str:
     """The stable name of a disk in the guest."""
+    if disk.wwn is not None:
+        return f"/dev/disk/by-id/wwn-{disk.wwn:#018x}"
     return f"/dev/disk/by-id/{BY_ID[disk.bus]}{disk.serial}{BY_ID_END.get(disk.bus, '')}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.dirty import SHAPES, Shape
+from tests.vm.dirty import SHAPES, Shape, put
 from tests.vm.disk import DiskImage
 from tests.vm.gpt import LABELS
 from tests.vm.hardware import GIB, MIB, Bus, Disk, new_disk
@@ -152,9 +152,12 @@ def test_two_disks_of_one_serial_are_told_apart_for_who_named_it(live: LiveSyste
 
 
 @pytest.mark.exhaustive
-def test_two_paths_to_one_disk_are_refused(live: LiveSystem, tmp_path: Path) -> None:
+def test_two_disks_that_tell_one_wwn_are_refused_for_they_hold_different_things(
+    live: LiveSystem, tmp_path: Path
+) -> None:
     disk = replace(a_disk(tmp_path), bus=Bus.SCSI, wwn=0x5000C50015EA71AC, name="first")
     again = replace(disk, path=a_disk(tmp_path / "again").path, name="second")
+    put({4096: b"not the same"})(again.path)
     with live.start(tmp_path, disk, again) as machine:
         assert "paths to one disk" in refused(machine, "storage_init=/dev/sda", disk, again)
 
