@@ -19,6 +19,9 @@ from autoinstall.errors import DeviceLost, TookTooLong, ToolFailed, ToolMissing
 from autoinstall.tools import PACKAGE_OF
 
 POLL_INTERVAL_S = 0.1
+CLONE_NEWNS = 0x20000
+MS_REC_SLAVE = 1 << 14 | 1 << 19
+"""From linux/sched.h and linux/mount.h."""
 LAST_LINES = 12
 
 
@@ -55,6 +58,8 @@ class Host:
     `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do,
     `trace(line)` each program that is run.
     """
+
+    _apart = False
 
     def __init__(self) -> None:
         self.progress: Callable[[int, int], None] = unheard
@@ -94,6 +99,17 @@ class Host:
         if completed.status not in how.accept:
             raise _failed(words, doing, completed, how)
         return completed
+
+    def own_mounts(self) -> None:
+        """From now on what this process mounts is seen by it and its programs only, and gone when they have ended.
+
+        However they end: what a killed upgrade left mounted kept every later one from its slot, until a reboot.
+        What others mount or unmount still counts. Raises OSError.
+        """
+        if not self._apart:
+            _call("unshare", CLONE_NEWNS)
+            _call("mount", None, b"/", None, MS_REC_SLAVE, None)
+            self._apart = True
 
     def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
         """mount(2): the filesystem's type and its own options, and the flags of linux/mount.h. Raises OSError."""

@@ -8,7 +8,7 @@ from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.node import records, roles
 from autoinstall.node.fallback import forget_trials
-from autoinstall.node.state import booted_slot, change_slot_state
+from autoinstall.node.state import booted_slot, change_slot_state, only_one
 from autoinstall.slots import SlotState, mark_good, rearm
 
 
@@ -45,8 +45,9 @@ def _follow(host: Host, state: SlotState) -> None:
     from autoinstall.upgrade import raised_floor
 
     try:
-        roles.follow(host, state)
-        node = read_node(host, this_node(host))
+        with only_one(host):
+            roles.follow(host, state)
+            node = read_node(host, this_node(host))
         assert node.booted is not None
         records.set_floor(raised_floor(node))
         records.forget_fallen(node.image_id(node.booted))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, ToolFailed
+from autoinstall.errors import BadUsage, ImageInvalid, MountFailed, NoSpace, ToolFailed
 from autoinstall.host import Host
 from autoinstall.image.manifest import LARGEST_BYTES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest
 from autoinstall.mounts import mounted_file
@@ -87,7 +87,7 @@ def look_at(source: str, host: Host, stack: ExitStack) -> Offer:
     try:
         directory = path if path.is_dir() else stack.enter_context(mounted_file(host, path.absolute())) / ON_MEDIUM
         data = (directory / MANIFEST_NAME).read_bytes()
-    except (ToolFailed, OSError) as error:
+    except (ToolFailed, MountFailed, OSError) as error:
         raise ImageInvalid(f"{source} holds no image: {error}", hint=FILE_HINT) from error
     return Offer(parse_manifest(data), data, directory)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoinstall.errors import EXIT_OK, AutoinstallError, StateUnreadable
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from autoinstall.mounts import mounted
 from autoinstall.node import health, records
 from autoinstall.node.fallback import to_lines
-from autoinstall.node.state import BOOTED_IMAGE, booted_slot, partitions, slot_state
+from autoinstall.node.state import BOOTED_IMAGE, booted_slot, only_one, partitions, slot_state
 from autoinstall.slots import ROLES, Slot, SlotState, root_slot
 
 INSTALL_RECORD = Path("/config/autoinstall/install.json")
@@ -89,6 +89,8 @@ def _slot_status(slot: Slot, state: SlotState, host: Host) -> SlotStatus:
     manifest, problem = None, ""
     try:
         manifest = _manifest(BOOTED_IMAGE) if booted else _other_manifest(slot, host)
+    except Refused as error:
+        problem = f"not looked at: {error}"
     except (AutoinstallError, OSError) as error:
         problem = f"no image: {error}"
     return SlotStatus(slot, booted, slot is root_slot(state), state.tries(slot), state.good(slot), manifest, problem)
@@ -98,7 +100,7 @@ def _other_manifest(slot: Slot, host: Host) -> Manifest:
     device = partitions(host).get(slot.partition_label)
     if device is None:
         raise StateUnreadable(f"there is no partition {slot.partition_label}")
-    with mounted(host, device, "ro") as where:
+    with only_one(host), mounted(host, device, "ro") as where:
         return _manifest(where)
 
 
@@ -107,11 +109,7 @@ def _manifest(directory: Path) -> Manifest:
 
 
 def _json_file(path: Path) -> dict[str, Any] | None:
-    """What a record of ours says; None where there is none, or it is not one."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
+    found = records.read(path)
     return found if isinstance(found, dict) else None
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 
 from autoinstall.conclude import concluded
 from autoinstall.errors import EXIT_OK, Refused, Stopped
@@ -22,7 +20,7 @@ from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
-from autoinstall.node.state import RUN, booted_slot
+from autoinstall.node.state import booted_slot, only_one
 from autoinstall.node.upgrading import carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
@@ -69,24 +67,6 @@ def main(args: argparse.Namespace, host: Host) -> int:
     return result.exit_code
 
 
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Nobody else changes what the slots of this node hold, or reads them for minutes. Raises Refused."""
-    try:
-        fd = os.open(RUN / "upgrade.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            reason = "an upgrade, a rollback or a verify of this node is under way"
-            raise Refused(reason, hint="wait for its end") from error
-        yield
-    finally:
-        os.close(fd)
-
-
 class Printed(Consoles):
     """Whoever started it, on standard error."""
 
@@ -98,7 +78,7 @@ class Printed(Consoles):
 
 
 def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
-    with only_one(), ExitStack() as stack:
+    with only_one(host), ExitStack() as stack:
         offer = look_at(args.source, host, stack)
         node = this_node(host)
         there = read_node(host, node)

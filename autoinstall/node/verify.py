@@ -14,8 +14,7 @@ from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.mounts import mounted
-from autoinstall.node.state import booted_slot, partitions
-from autoinstall.node.upgrade import only_one
+from autoinstall.node.state import booted_slot, only_one, partitions
 from autoinstall.slots import Slot
 
 
@@ -31,7 +30,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     booted_slot(host)
     whole = True
     for slot in Slot:
-        with only_one():
+        with only_one(host):
             problems = list(find_problems(host, slot))
         whole = whole and not problems
         for line in problems or ["every file is what the manifest says"]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, Refused
-from autoinstall.node import fallback, health, markgood, ondisk, records, rollback, upgrade
+from autoinstall.node import fallback, health, markgood, ondisk, records, rollback
 from autoinstall.node.health import Finding, Health
 from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
@@ -131,7 +131,6 @@ def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def to_roll_back(there: dict[str, Any], node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """That node, ready for its verb `rollback`."""
-    monkeypatch.setattr(upgrade, "RUN", node.root / "run")
     monkeypatch.setattr(rollback, "this_node", lambda host: argparse.Namespace(booted=Slot.A))
     monkeypatch.setattr(rollback, "read_node", lambda host, _: there["node"])
     return there

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
+from autoinstall.errors import BadUsage, CannotHere, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
 from autoinstall.host import Completed, Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
-from autoinstall.node import upgrade as verb
 from autoinstall.node.preview import hidden_changes
+from autoinstall.node.state import only_one
 from autoinstall.slots import Slot, SlotState
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MANIFEST
@@ -155,17 +155,16 @@ def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
         staging.stage_for(MANIFEST, node)
 
 
-def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "RUN", node.root / "run")
-    with verb.only_one(), pytest.raises(Refused, match="is under way"), verb.only_one():
+def test_two_upgrades_at_a_time_are_one_too_many(node: Node) -> None:
+    with only_one(node), pytest.raises(Refused, match="is under way"), only_one(node):
         pass
-    with pytest.raises(BlockingIOError), verb.only_one():
+    with pytest.raises(BlockingIOError), only_one(node):
         raise BlockingIOError  # of what is done meanwhile
-    with verb.only_one():
+    with only_one(node):
         pass
     (node.root / "run/upgrade.lock").unlink()
     (node.root / "run/upgrade.lock").mkdir()
-    with pytest.raises(Refused, match="cannot be locked: Is a directory"), verb.only_one():
+    with pytest.raises(CannotHere, match="cannot be locked: Is a directory"), only_one(node):
         pass
 
 

@@ -14,7 +14,8 @@ from autoinstall import block
 from autoinstall.errors import CannotHere, DeviceLost, Refused
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, render_manifest
-from autoinstall.node import upgrade, verify
+from autoinstall.node import verify
+from autoinstall.node.state import only_one
 from tests.unit.node_machine import Node, node
 
 __all__ = ["node"]
@@ -41,7 +42,6 @@ def slots(node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     def chunks(path: Path) -> Iterator[memoryview]:
         yield memoryview(path.read_bytes())
 
-    monkeypatch.setattr(upgrade, "RUN", node.root / "run")
     monkeypatch.setattr(verify, "mounted", mounted)
     monkeypatch.setattr(block, "chunks_direct", chunks)
     return places
@@ -88,11 +88,11 @@ def test_a_slot_that_cannot_be_read_is_told_and_the_other_is_read(
 def test_no_slot_is_read_while_one_is_made_anew_nor_the_other_way_round(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with upgrade.only_one(), pytest.raises(Refused, match="is under way"):
+    with only_one(node), pytest.raises(Refused, match="is under way"):
         verify.main(argparse.Namespace(), node)
 
     def chunks(path: Path) -> Iterator[memoryview]:
-        with pytest.raises(Refused, match="a verify of this node is under way"), upgrade.only_one():
+        with pytest.raises(Refused, match="a verify of this node is under way"), only_one(node):
             pass
         yield memoryview(path.read_bytes())
 
