@@ -21,7 +21,7 @@ from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
-from autoinstall.node.upgrading import carry_out, show, upgraded, warn
+from autoinstall.node.upgrading import ENDING, carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.slots import MOST_TRIES
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Upgrade, telling this terminal, the journal and the report port. Takes effect at the next boot."""
     booted_slot(host)
     sinks = (Memory(), Printed(), Port(), Journal())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _stop)
     result = concluded(lambda: _run(args, host, sinks), sinks)
     for sink in sinks:
@@ -122,6 +122,6 @@ def _preview_text(hidden: Sequence[str] | None) -> str:
 
 def _stop(number: int, frame: object) -> None:
     """The answer to a signal: once, the end of what is under way. The slot that runs is as it was."""
-    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
     raise Stopped(f"it was told to end ({signal.Signals(number).name}); the node goes on with the slot that runs")

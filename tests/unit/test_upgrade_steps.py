@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,12 +14,12 @@ import pytest
 
 from autoinstall import fromedium, gpt, layout
 from autoinstall import install as story
-from autoinstall.errors import EXIT_HERE, NotDone, Refused
+from autoinstall.errors import EXIT_HERE, DeviceLost, NotDone, Refused, StateUnreadable, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import Manifest
-from autoinstall.node import records
+from autoinstall.node import records, upgrading
 from autoinstall.node import state as node_state
 from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
 from autoinstall.plan import SlotPlan
@@ -86,6 +87,70 @@ def test_the_only_good_slot_is_never_taken_out(esp: Path, step: Any) -> None:
     with pytest.raises(NotDone, match="slot B, which is to be kept, is not good"):
         step.apply(Host())
     assert read_state_files(esp) == GOOD_A
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The Flip, and a signal or an error at a moment of it."""
+
+    flip: upgrade.Flip
+    when: str
+    error: Exception = field(default_factory=lambda: Stopped("it was told to end (SIGTERM)"))
+    name: str = "flip"
+
+    writes = True
+    title = "Flipping"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        if self.when != "before":
+            self.flip.apply(host)
+        if self.when != "later":
+            raise self.error
+
+    def why_not_done(self, host: Host) -> str:
+        if self.when == "unreadable":
+            raise StateUnreadable("reading the slot state: Input/output error")
+        return self.flip.why_not_done(host)
+
+
+@pytest.fixture
+def ignored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The signals that are ignored from then on."""
+    numbers: list[int] = []
+    monkeypatch.setattr(upgrading.signal, "signal", lambda number, what: numbers.append(number))
+    return numbers
+
+
+@pytest.mark.parametrize("error", [Stopped("it was told to end"), DeviceLost("/dev/vda2: Input/output error")])
+def test_what_comes_after_the_flip_is_told_and_the_upgrade_has_taken_place(
+    esp: Path, ignored: list[int], error: Exception
+) -> None:
+    told = Memory()
+    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "after", error)], Host(), [told])
+    assert read_state_files(esp) == flip(GOOD_A, Slot.B, 2)
+    assert told.events[-1].description == f"the upgrade had taken place already when this came: {error}"
+
+
+@pytest.mark.parametrize("when", ["before", "unreadable"])
+def test_what_comes_before_the_flip_or_hides_it_ends_the_upgrade(esp: Path, ignored: list[int], when: str) -> None:
+    with pytest.raises(Stopped):
+        upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), when)], Host(), [Memory()])
+
+
+def test_an_upgrade_that_waits_is_not_taken_for_the_one_that_was_stopped(esp: Path, ignored: list[int]) -> None:
+    """The slot state is what the Flip would have made it; but it was not begun."""
+    write_state(esp, flip(GOOD_A, Slot.B, 3))
+    first = replace(Ended(upgrade.Flip(Slot.B, 3, "vda"), "before"), name="fetch")
+    with pytest.raises(Stopped):
+        upgrading.carry_out([first, upgrade.Flip(Slot.B, 3, "vda")], Host(), [Memory()])
+
+
+def test_from_the_flip_on_no_signal_is_heard(esp: Path, ignored: list[int]) -> None:
+    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "later")], Host(), [Memory()])
+    assert set(ignored) == {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 def test_a_slot_is_made_anew_with_the_label_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
