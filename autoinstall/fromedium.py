@@ -20,7 +20,7 @@ from autoinstall.report.sinks import Sink
 from autoinstall.request import Request
 from autoinstall.select import describe, select_disk
 from autoinstall.steps import upgrade_steps
-from autoinstall.upgrade import Decision, NewImage, already_reason, fallen_reason, make_upgrade
+from autoinstall.upgrade import Decision, NewImage, UpgradePlan, already_reason, fallen_reason, make_upgrade
 
 
 def select_node(request: Request, facts: Facts) -> Disk:
@@ -60,17 +60,18 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     if request.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
     carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
-    if plan.new.image_id in there.fallen:
-        _forget_fallen(plan.new.image_id, node, host)
+    if plan.new.image_id in there.fallen or plan.target in there.rotten:
+        _forget(plan, node, host)
     if request.after is After.KEXEC:
         load_installed(host, target.path)
     return upgraded(plan, target.path, sinks)
 
 
-def _forget_fallen(image_id: str, node: NodeDisk, host: Host) -> None:
-    """It was forced: while it waits for its boot it is not forced again, and its next end is news."""
+def _forget(plan: UpgradePlan, node: NodeDisk, host: Host) -> None:
+    """The slot is a new one: while it waits for its boot it is not forced again, and its next end is news."""
     with suppress(AutoinstallError, OSError), mounted(host, node.device("Config"), "rw") as config:
-        records.forget_fallen(image_id, config)
+        records.forget_fallen(plan.new.image_id, config)
+        records.set_rotten(plan.target.value, [], config)
 
 
 def _go_on(request: Request, target: Disk, host: Host, result: Result) -> Result:

@@ -51,7 +51,8 @@ class SlotStatus:
         """One line for people."""
         image = self.manifest
         what = f"{image.version} ({image.image_id[: health.IMAGE_ID_DIGITS]})" if image else self.problem
-        state = f"{'good' if self.good else 'not good yet'}, {self.tries} tries left"
+        good = "good" if self.good else "not good yet" if self.tries else "not good"
+        state = f"{good}, {self.tries} tries left"
         return f"slot {self.slot}  {ROLES[self.root]:<10} {what}  {state}{'  booted' if self.booted else ''}"
 
 
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Print the status. Raises CannotHere where this is no node, StateUnreadable where its ESP cannot be read."""
     booted, state = booted_slot(host), slot_state(host)
     slots = [_slot_status(slot, state, host) for slot in Slot]
-    fallen = records.fallen()
+    fallen, rotten = records.fallen(), records.rotten()
     install, checked = _json_file(INSTALL_RECORD), _json_file(health.RECORD)
     if args.json:
         whole = {
@@ -73,13 +74,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
             "on_trial": health.TRIAL.exists(),
             "slots": {status.slot.value: status.to_json() for status in slots},
             "fallen": fallen,
+            "rotten": rotten,
             "security_floor": records.floor(),
             "health": checked,
             "install": install,
         }
         print(json.dumps(whole, indent=1))
     else:
-        lines = [*_install_text(install), *_health_text(checked), *(line for one in fallen for line in to_lines(one))]
+        lines = [*_install_text(install), *_health_text(checked), *health.rotten_lines(booted, rotten)]
+        lines += [line for one in fallen for line in to_lines(one)]
         print("\n".join([*(status.to_text() for status in slots), *lines]))
     return EXIT_OK
 

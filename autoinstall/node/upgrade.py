@@ -102,6 +102,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
         carry_out([*fetch, *upgrade_steps(made, image)], host, sinks)
         with suppress(OSError):
             records.forget_fallen(plan.new.image_id)  # it was forced: its next end is news
+            records.set_rotten(plan.target.value, [])
         return upgraded(plan, node.disk.path, sinks)
 
 

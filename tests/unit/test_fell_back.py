@@ -35,6 +35,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     config = node.root / "config"
     config.mkdir()
     monkeypatch.setattr(records, "CONFIG", config)
+    monkeypatch.setattr(records, "LOGGING", node.root / "log")
     return found
 
 
@@ -51,6 +52,19 @@ def test_a_fallback_is_news_once_and_stays_known(node: Node, there: dict[str, An
     third = fallback.fallen_now(node)
     assert third
     assert (third["new"], third["reasons"]) == (True, ["forced, and failed again"])
+
+
+def test_where_config_takes_no_writes_a_fallback_is_news_once_too(node: Node, there: dict[str, Any]) -> None:
+    """It is remembered on Logging, until Config takes it again."""
+    records.CONFIG.rmdir()
+    fallback.keep_reasons(Slot.B, ["network: waited 60 s"], node)
+    told = [fallback.fallen_now(node) for _ in range(3)]
+    assert [one and one["new"] for one in told] == [True, False, False]
+    assert told[2]
+    assert told[2]["reasons"] == ["network: waited 60 s"]
+    records.CONFIG.mkdir()
+    records.forget_fallen(NEW.image_id)
+    assert (records.fallen(), (records.LOGGING / records.FALLEN).exists()) == ([], False)
 
 
 def test_the_boot_that_was_wanted_is_asked_nothing_more(
@@ -72,7 +86,7 @@ def test_a_good_boot_raises_the_floor_and_forgets_what_fell(node: Node, esp: Pat
     assert (records.floor(), records.fallen()) == (4, [])
     assert not fallback.TRIALS.exists()
     there.pop("followed")
-    markgood.main(argparse.Namespace(rearm=True), node)
+    markgood.main(argparse.Namespace(rearm=True, read=False), node)
     assert "followed" not in there
 
 
@@ -97,7 +111,7 @@ def test_only_a_failed_trial_is_kept_and_a_fallback_told_once_in_a_boot(
     found = Health(Slot.B, "0" * 64, on_trial, (Finding("tyre", problem),))
     monkeypatch.setattr(health, "RECORD", node.root / "health.json")
     monkeypatch.setattr(health, "check_node", lambda host: found)
-    monkeypatch.setattr(health, "_tell", lambda health, fallen: told.append(fallen))
+    monkeypatch.setattr(health, "tell", lambda health, fallen: told.append(fallen))
     args = argparse.Namespace(tell=True, json=False)
     health.main(args, node)
     assert fallback.TRIALS.exists() is kept

@@ -54,7 +54,7 @@ def test_mark_bad_leaves_the_booted_slot_in_both_copies(
 
 def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:
     write_state(esp, SlotState(Slot.A, 1, True, 0, False))
-    assert main(argparse.Namespace(rearm=True), node) == 0
+    assert main(argparse.Namespace(rearm=True, read=False), node) == 0
     assert slot_state(node) == SlotState(Slot.A, 3, True, 0, False)
 
 
