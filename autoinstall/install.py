@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall import advice, cmdline
@@ -13,7 +14,7 @@ from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
-from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped, ToolFailed
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
@@ -71,7 +72,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
         sink.result(result)
     unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
     if unit:
-        _break_at(Break.PRE_REBOOT, host, sinks)
+        with _said():
+            _break_at(Break.PRE_REBOOT, host, sinks)
         _leave(unit, host)
     return result.exit_code
 
@@ -230,10 +232,17 @@ def _memory(sinks: Sequence[Sink]) -> Memory:
 
 def _leave(unit: str, host: Host) -> None:
     """Start the unit that ends this boot."""
-    try:
+    with _said():
         host.run("systemctl", "start", "--no-block", unit, doing=f"starting {unit}", how=Run(timeout_s=60))
-    except ToolFailed as error:
-        Consoles.of_this_machine().say(str(error))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What fails once the result was told is said, and no more than that."""
+    try:
+        yield
+    except (AutoinstallError, OSError) as error:
+        Consoles.of_this_machine().say(f"autoinstall: leaving this system: {error}")
 
 
 def leaving_unit(line: str, result: Result) -> str | None:

@@ -19,7 +19,7 @@ from autoinstall.host import Host
 from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
-from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
+from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
 from autoinstall.node.upgrading import ENDING, carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
@@ -96,6 +96,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
         made = made_anew(host, node, plan)
         fetch: list[Step] = []
         if offer.directory is None:
+            clear()
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
             fetch = [Fetch(offer, directory)]
         image = LiveImage(str(directory), offer.manifest)

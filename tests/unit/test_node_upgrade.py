@@ -136,7 +136,7 @@ def test_a_file_that_is_too_short_is_seen_before_it_is_hashed(url: str, image: P
     assert fetch.why_not_done(Host()) == "vmlinuz is not as long as its manifest says"
 
 
-def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
+def test_staging_takes_the_first_place_with_room_once_nothing_is_left_of_before(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = {"/data": 0, "/var/log": 1 << 40}
@@ -149,8 +149,15 @@ def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
     below.mkdir(parents=True)
     free[str(tmp_path)] = 1 << 40
     node.files["/proc/self/mountinfo"] += f"40 20 254:9 / {tmp_path} rw - ext4 /dev/vda9 rw\n"
-    assert staging.stage_for(SMALL, node, [(str(tmp_path), "left")]) == tmp_path / "left"
-    assert not (tmp_path / "left").exists()
+    (below / "vmlinuz").write_bytes(bytes(65536))
+    free[str(tmp_path)] = staging.LEFT_BYTES + SMALL.size_bytes - 4096
+    stages = [(str(tmp_path), "left/of-before")]
+    assert staging.stage_for(SMALL, node, stages) == below
+    assert (below / "vmlinuz").exists(), "a preview changes nothing"
+    staging.clear(stages)
+    assert not below.exists()
+    with pytest.raises(NoSpace):
+        staging.stage_for(SMALL, node, stages)
     with pytest.raises(NoSpace, match="needs 194 MiB on Data or Logging; 130 MiB are missing"):
         staging.stage_for(MANIFEST, node)
 

@@ -19,6 +19,7 @@ import pytest
 from autoinstall import delivery
 from autoinstall import install as story
 from autoinstall.cmdline import parse
+from autoinstall.errors import CannotHere, NotDone
 from autoinstall.host import Host
 from autoinstall.node import report as node_report
 from autoinstall.plan import make_plan
@@ -239,3 +240,41 @@ def test_the_node_delivers_and_forgets(
     assert not kept.exists()
     assert len(site.told) == 2
     assert run() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        (None, PermissionError(13, "Permission denied"), "report.json cannot be read: Permission denied"),
+        ("{", None, "is not what an installation leaves"),
+        ("[]", None, "is not what an installation leaves"),
+        ('{"urls": 3, "result": {}}', None, "is not what an installation leaves"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, error: OSError | None, says: str
+) -> None:
+    def read_text(path: object) -> str:
+        if error:
+            raise error
+        assert text is not None
+        return text
+
+    monkeypatch.setattr(node_report, "KEPT", tmp_path / "report.json")
+    host = Host()
+    monkeypatch.setattr(host, "read_text", read_text)
+    with pytest.raises(CannotHere, match=says):
+        node_report.main(argparse.Namespace(), host)
+
+
+def test_a_config_that_takes_no_writes_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "report.json"
+    monkeypatch.setattr(node_report, "KEPT", kept)
+    kept.write_text(json.dumps({"urls": [site.url], "result": INSTALLED.to_json()}))
+
+    def read_only(kept: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(node_report, "_keep", read_only)
+    with pytest.raises(NotDone, match="cannot be changed: Read-only file system"):
+        node_report.main(argparse.Namespace(), Host())
