@@ -56,10 +56,13 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
         return _go_on(request, target, host, Result(Ending.ALREADY_INSTALLED, EXIT_OK, (already_reason(plan),)))
     if plan.decision is Decision.FALLEN:
         hint = "to try it again: autoinstall.force=fallen"
+        if plan.new.image_id in there.forced:
+            hint = "a line forces an image once; to try it again: autoinstall upgrade --force fallen, on the node"
         return _go_on(request, target, host, Result(Ending.ROLLED_BACK, EXIT_OK, (fallen_reason(plan),), hint))
     if request.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
-    carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
+    made = replace(made_anew(host, node, plan), forced=plan.new.image_id in there.fallen_ids)
+    carry_out(upgrade_steps(made, image), host, sinks)
     if plan.new.image_id in there.fallen or plan.target in there.rotten:
         _forget(plan, node, host)
     if request.after is After.KEXEC:

@@ -38,7 +38,8 @@ class OnNode:
     """What there is of a node: slot state, the slot it runs from (None from a medium), both slots' images.
 
     `fallen`: the ids of images that were tried here and given up. `floor`: the security version that no image
-    may be below. `rotten`: the slots that do not hold what their manifest says, as far as is known.
+    may be below. `rotten`: the slots that do not hold what their manifest says, as far as is known. `forced`: the ids
+    that are not forced once more: a line that stays would write an image that falls back again and again.
     """
 
     state: SlotState
@@ -47,6 +48,7 @@ class OnNode:
     fallen: frozenset[str] = frozenset()
     floor: int = 0
     rotten: frozenset[Slot] = frozenset()
+    forced: frozenset[str] = frozenset()
 
     def image_id(self, slot: Slot) -> str:
         """Of the image in a slot; empty where it holds none."""
@@ -215,7 +217,8 @@ def _decide(node: OnNode, kept: Slot, offered: NewImage) -> Decision:
     if new == node.image_id(kept) and state.primary is kept:
         return Decision.UPGRADE if gone else Decision.ALREADY  # the same image makes a slot that is gone whole again
     if new in node.fallen_ids:
-        return Decision.UPGRADE if Force.FALLEN in offered.force else Decision.FALLEN
+        heard = Force.FALLEN in offered.force and new not in node.forced
+        return Decision.UPGRADE if heard else Decision.FALLEN
     waiting = state.primary is kept.other and state.tries(kept.other) > 0
     return Decision.ALREADY if waiting and new == node.image_id(kept.other) else Decision.UPGRADE
 

@@ -82,6 +82,7 @@ def _follow(host: Host, state: SlotState) -> None:
         assert node.booted is not None
         records.set_floor(raised_floor(node))
         records.forget_fallen(node.image_id(node.booted))
+        records.forget_forced(node.image_id(node.booted))
         if node.state.primary is node.booted:
             forget_trials()
     except (AutoinstallError, OSError) as error:

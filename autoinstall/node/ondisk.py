@@ -71,9 +71,9 @@ def read_node(host: Host, node: NodeDisk) -> OnNode:
         return _remembering(there, None)
     try:
         with mounted(host, node.device("Config"), "ro", "noload") as config:
-            return _remembering(there, config)
-    except MountFailed:
-        return replace(there, floor=raised_floor(there))  # a broken Config: what the slots tell
+            return replace(_remembering(there, config), forced=frozenset(records.forced(config)))
+    except MountFailed:  # a broken Config: what the slots tell, and nobody can count what is forced
+        return replace(there, floor=raised_floor(there), forced=there.fallen_ids)
 
 
 def made_anew(host: Host, node: NodeDisk, plan: UpgradePlan) -> MadeAnew:

@@ -16,6 +16,7 @@ CONFIG = Path("/config")
 """Of the node that runs; another one's is told."""
 FLOOR = Path("autoinstall/floor.json")
 FALLEN = Path("autoinstall/fallen.json")
+FORCED = Path("autoinstall/forced.json")
 ROTTEN = Path("autoinstall/rotten.json")
 LOGGING = Path("/var/log")
 """Its copy is newer than that on Config."""
@@ -54,6 +55,25 @@ def forget_fallen(image_id: str, config: Path | None = None) -> None:
     others = [one for one in entries if one.get("image_id") != image_id]
     if others != entries:
         _write(FALLEN, others, config)
+
+
+def forced(config: Path) -> list[str]:
+    """The ids of the images that the line of a medium forced on this node."""
+    found = read(config / FORCED)
+    return [str(image_id) for image_id in found] if isinstance(found, list) else []
+
+
+def remember_forced(image_id: str, config: Path) -> None:
+    """Keep that an image was forced by a line. Raises OSError."""
+    others = [one for one in forced(config) if one != image_id]
+    write(config / FORCED, [*others, image_id][-MOST_FALLEN:])
+
+
+def forget_forced(image_id: str) -> None:
+    """It came up healthy after all. Raises OSError."""
+    before = forced(CONFIG)
+    if image_id in before:
+        write(CONFIG / FORCED, [one for one in before if one != image_id])
 
 
 def rotten(config: Path | None = None) -> dict[str, list[str]]:

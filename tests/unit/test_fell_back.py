@@ -78,12 +78,14 @@ def test_the_boot_that_was_wanted_is_asked_nothing_more(
 def test_a_good_boot_raises_the_floor_and_forgets_what_fell(node: Node, esp: Path, there: dict[str, Any]) -> None:
     safe = image(5, security_version=4)
     records.remember_fallen({"image_id": safe.image_id})
+    for image_id in ("another", safe.image_id):
+        records.remember_forced(image_id, records.CONFIG)
     fallback.keep_reasons(Slot.A, ["the first attempt failed"], node)
     there["node"] = OnNode(SlotState(Slot.A, 3, True, 0, False), Slot.A, {Slot.A: safe, Slot.B: OLD})
     write_state(esp, SlotState(Slot.A, 3, False, 0, False))
     markgood.main(argparse.Namespace(rearm=False), node)
     assert there["followed"] == SlotState(Slot.A, 3, True, 0, False)
-    assert (records.floor(), records.fallen()) == (4, [])
+    assert (records.floor(), records.fallen(), records.forced(records.CONFIG)) == (4, [], ["another"])
     assert not fallback.TRIALS.exists()
     there.pop("followed")
     markgood.main(argparse.Namespace(rearm=True, read=False), node)

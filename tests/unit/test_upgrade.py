@@ -120,6 +120,8 @@ def test_an_image_that_fell_back_is_not_taken_again_unless_forced(there: OnNode)
     assert "1.1" in fallen_reason(plan)
     assert decided(there, OTHER).decision is Decision.UPGRADE
     assert decided(there, NEW, Force.FALLEN).decision is Decision.UPGRADE
+    once = replace(there, forced=frozenset({NEW.image_id}))
+    assert decided(once, NEW, Force.FALLEN).decision is Decision.FALLEN
 
 
 def test_an_upgrade_that_was_cut_short_did_not_fall_back() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from autoinstall import fromedium, gpt, layout
 from autoinstall import install as story
-from autoinstall.errors import EXIT_HERE, DeviceLost, NotDone, Refused, StateUnreadable, Stopped
+from autoinstall.errors import EXIT_HERE, DeviceLost, MountFailed, NotDone, Refused, StateUnreadable, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
@@ -244,21 +244,47 @@ def test_a_medium_that_is_left_in_goes_on_to_the_node(
     assert machine["did"] == ["kexec"]
 
 
-def test_an_image_that_a_medium_forces_is_forced_once(
+def test_a_line_that_stays_forces_an_image_once(
     machine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that boots its medium again and again would write it again and again, and never boot it."""
+    """A machine that boots its medium again and again would write the image at each fallback, for ever."""
+    asked_for: list[tuple[str, ...]] = []
 
     @contextmanager
     def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
-        assert (device, options) == ("Config", ("rw",))
+        asked_for.append((device, *options))
         yield tmp_path
 
+    monkeypatch.setattr(upgrade, "mounted", mounted)
+    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
     monkeypatch.setattr(fromedium, "mounted", mounted)
+    monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[1]], host, Memory().event))
     records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
     machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
     assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
-    assert records.fallen(tmp_path) == []
+    assert records.fallen(tmp_path) == [], "its next end is news"
+    assert asked_for == [("Config", "rw"), ("Config", "ro"), ("Config", "rw")]
+    machine["node"] = replace(machine["node"], forced=frozenset(records.forced(tmp_path)))
+    again = _ended("upgrade autoinstall.force=fallen autoinstall.installed=hold")
+    assert (again.ending, again.hint.partition(";")[0]) == (Ending.ROLLED_BACK, "a line forces an image once")
+
+
+def test_where_it_cannot_be_counted_that_an_image_is_forced_no_slot_is_touched(
+    esp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        raise MountFailed("mounting /dev/vda5: Structure needs cleaning")
+        yield
+
+    monkeypatch.setattr(upgrade, "mounted", mounted)
+    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
+    made = MadeAnew(SLOT, PART, "/dev/vda", 3, forced=True)
+    steps = upgrade_steps(made, LiveImage("/image", MANIFEST))[1:]
+    assert [step.name for step in steps][:2] == ["count-force", "disarm"]
+    with pytest.raises(MountFailed):
+        execute(steps, Host(), Memory().event)
+    assert read_state_files(esp) == GOOD_A
 
 
 def test_after_kexec_the_new_image_is_started_at_once(machine: dict[str, Any]) -> None:
