@@ -6,6 +6,7 @@ One door means one place that logs, one that turns failures into typed errors, a
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import subprocess
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from autoinstall.errors import DeviceLost, TookTooLong, ToolFailed, ToolMissing
+from autoinstall.errors import DeviceLost, NoSpace, TookTooLong, ToolFailed, ToolMissing
 from autoinstall.tools import PACKAGE_OF
 
 POLL_INTERVAL_S = 0.1
@@ -148,10 +149,13 @@ def missing(tool: str, doing: str) -> ToolMissing:
     return ToolMissing(f"{doing}: the program {tool} is not installed", hint=hint)
 
 
-def lost(device: object, doing: str, error: OSError) -> DeviceLost:
-    """The error for a device that answered a read or write with an error."""
+def lost(device: object, doing: str, error: OSError) -> DeviceLost | NoSpace:
+    """The error for a device that answered a read or write with an error, or has no room for what is written."""
     where = f"{device}: " if device else ""
-    return DeviceLost(f"{doing}: {where}{error.strerror or error}", hint="replace the disk, or name another")
+    said = f"{doing}: {where}{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(said, hint="make room: the filesystem is full, or the storage that the disk is on")
+    return DeviceLost(said, hint="replace the disk, or name another")
 
 
 def _call(name: str, *words: bytes | int | None) -> None:
