@@ -125,13 +125,15 @@ class Host:
         """The whole file, bytes that are not UTF-8 escaped. Raises OSError."""
         return Path(path).read_text(errors="backslashreplace")
 
-    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
-        """Return as soon as `holds()`; raise TookTooLong, naming `what`, after `limit_s` seconds."""
+    def wait_for(
+        self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = POLL_INTERVAL_S
+    ) -> None:
+        """Return as soon as `holds()`, asked at intervals; raise TookTooLong, naming `what`, after `limit_s`."""
         deadline = time.monotonic() + limit_s
         while not holds():
             if time.monotonic() > deadline:
                 raise TookTooLong(f"waited {limit_s:.0f} s for {what}")
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(interval_s)
 
     def monotonic_s(self) -> float:
         """Seconds since boot; goes on where the wall clock jumps."""

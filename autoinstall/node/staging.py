@@ -64,11 +64,15 @@ class Fetch:
         (self.directory / MANIFEST_NAME).write_bytes(self.offer.data)
         total = self.offer.manifest.size_bytes
         for file in files:
+            url, before = f"{self.offer.url}/{file.name}", done
             with (self.directory / file.name).open("wb") as target:
-                for piece in fetched(f"{self.offer.url}/{file.name}", file.size_bytes):
+                for piece in fetched(url, file.size_bytes):
                     target.write(piece)
                     done += len(piece)
                     host.progress(done, total)
+            if done - before < file.size_bytes:
+                said = f"{url} ended after {done - before} of the {file.size_bytes} bytes that its manifest says"
+                raise ImageInvalid(said, hint=SERVE_HINT)
 
     def why_not_done(self, host: Host) -> str:
         wrong = [file.name for file in self.offer.manifest.files if _size(self.directory, file) != file.size_bytes]

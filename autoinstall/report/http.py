@@ -6,12 +6,17 @@ A thread of its own sends them, so that no server can hold up a run; only the re
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from autoinstall.errors import TookTooLong
+from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Result
 
 POST_LIMIT_S = 10
@@ -39,8 +44,7 @@ class Server:
         while True:
             message, last = self._messages.get()
             if last:
-                while not self._send(message):
-                    time.sleep(RETRY_S)
+                Host().wait_for(self.url, partial(self._send, message), math.inf, RETRY_S)
                 self.told.set()
                 return
             if time.monotonic() >= self._quiet_until_s and not self._send(message):
@@ -109,8 +113,14 @@ def fault(url: str, body: bytes | None = None) -> str:
 
 def try_until(url: str, limit_s: float, alive: Callable[[], None]) -> str:
     """GET until it is acknowledged; why it was not within the limit."""
-    until_s = time.monotonic() + limit_s
-    while (why := fault(url)) and time.monotonic() < until_s:
+    why = ""
+
+    def acknowledged() -> bool:
+        nonlocal why
+        why = fault(url)
         alive()
-        time.sleep(RETRY_S)
+        return not why
+
+    with suppress(TookTooLong):
+        Host().wait_for(url, acknowledged, limit_s, RETRY_S)
     return why

@@ -132,7 +132,12 @@ def test_a_file_that_is_too_short_is_seen_before_it_is_hashed(url: str, image: P
     offer = _look(url)
     (image / "vmlinuz").write_bytes(b"1")
     fetch = staging.Fetch(offer, tmp_path / "stage")
-    fetch.apply(Host())
+    with pytest.raises(ImageInvalid, match="vmlinuz ended after 1 of the 5 bytes that its manifest says"):
+        fetch.apply(Host())
+    for file in SMALL.files:
+        (tmp_path / "stage" / file.name).write_bytes(b"12345")
+    assert fetch.why_not_done(Host()) == ""
+    (tmp_path / "stage/vmlinuz").write_bytes(b"1")
     assert fetch.why_not_done(Host()) == "vmlinuz is not as long as its manifest says"
 
 

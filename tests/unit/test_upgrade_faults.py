@@ -155,10 +155,9 @@ def test_an_image_that_is_wrong_costs_nothing_from_a_server(
     served(tmp_path / "image", monkeypatch)
     offer = staging.Offer(manifest, render_manifest(manifest), None, "http://192.0.2.1")
     made, image = MadeAnew(SLOT, PART, "/dev/vda", 3), LiveImage(str(tmp_path / "stage"), manifest)
-    with pytest.raises(AutoinstallError) as told:
+    with pytest.raises(ImageInvalid, match=name) as told:
         execute([staging.Fetch(offer, tmp_path / "stage"), *upgrade_steps(made, image)], Host(), Memory().event)
-    assert name in str(told.value)
-    assert read_state_files(esp) == GOOD_A
+    assert (told.value.exit_code, read_state_files(esp)) == (EXIT_HERE, GOOD_A)
 
 
 def test_a_stage_that_is_full_is_told_as_that_and_costs_nothing(
