@@ -29,7 +29,7 @@ MEDIUM = "/run/initramfs/live/autoinstall"
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
 HALF = disarm(GOOD_A, Slot.B)
 SUPERBLOCK = 1024
-ALREADY = 60
+ALREADY = 40
 """Writes: more than what comes before the image, fewer than the image takes."""
 
 
