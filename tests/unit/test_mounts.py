@@ -12,7 +12,7 @@ import pytest
 
 from autoinstall import block, mounts
 from autoinstall import host as host_module
-from autoinstall.errors import MountFailed
+from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.mounts import mounted
 
@@ -71,6 +71,14 @@ def test_a_device_that_cannot_be_mounted_is_named(number: int, asked: int) -> No
     with pytest.raises(MountFailed, match=f"mounting /dev/vda5: {os.strerror(number)}"), mounted(kernel, "/dev/vda5"):
         pass
     assert (len(kernel.asked), kernel.left) == (asked, [])
+
+
+@pytest.mark.parametrize("error", [DeviceLost, StateUnreadable])
+def test_what_is_lost_on_a_filesystem_is_told_with_its_device(error: type[DeviceLost | StateUnreadable]) -> None:
+    kernel = Kernel("ext4")
+    with pytest.raises(error, match=r"^/dev/vda4: reading back: .*r$") as told, mounted(kernel, "/dev/vda4", "ro"):
+        raise error("reading back: Input/output error", hint="replace the disk")
+    assert (told.value.hint, len(kernel.left)) == ("replace the disk", 1)
 
 
 def test_what_is_mounted_for_a_while_is_mounted_for_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
