@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autoinstall.slots import MOST_TRIES, Slot, SlotState, disarm, flip
+from autoinstall.slots import MOST_TRIES, Slot, SlotState, flip
 from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Hardware
@@ -64,7 +65,8 @@ def test_an_upgrade_that_is_killed_leaves_nothing_in_the_way_of_the_next(
         assert upgrade(machine, "/dev/sr0")["result"] == "upgraded"
         assert machine.shell(MOUNTED).strip() == "0"
         machine.kill()
-    assert slot_state(DiskImage(disk.path)) == flip(disarm(GOOD_A, Slot.B), Slot.B, MOST_TRIES)
+    counted = replace(GOOD_A, a_try=MOST_TRIES - 1)  # GRUB did, and a machine that is switched off gives none back
+    assert slot_state(DiskImage(disk.path)) == flip(counted, Slot.B, MOST_TRIES)
 
 
 def costs_nothing_where_the_image_is_wrong(machine: Machine) -> None:
