@@ -6,13 +6,11 @@ A thread of its own sends them, so that no server can hold up a run; only the re
 from __future__ import annotations
 
 import json
-import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from autoinstall.errors import TookTooLong
@@ -44,7 +42,8 @@ class Server:
         while True:
             message, last = self._messages.get()
             if last:
-                Host().wait_for(self.url, partial(self._send, message), math.inf, RETRY_S)
+                while not self._send(message):
+                    time.sleep(RETRY_S)
                 self.told.set()
                 return
             if time.monotonic() >= self._quiet_until_s and not self._send(message):
