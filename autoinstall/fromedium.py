@@ -23,7 +23,7 @@ from autoinstall.select import describe, select_disk
 from autoinstall.services import refuse_unchecked
 from autoinstall.steps import upgrade_steps
 from autoinstall.telling import telling_from
-from autoinstall.upgrade import Decision, NewImage, already_reason, fallen_reason, make_upgrade
+from autoinstall.upgrade import Decision, NewImage, UpgradePlan, already_reason, fallen_reason, make_upgrade
 
 
 def select_node(request: Request, facts: Facts) -> Disk:
@@ -64,22 +64,26 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
         return _go_on(request, target, here, Result(Ending.ALREADY_INSTALLED, EXIT_OK, (already_reason(plan),)))
     if plan.decision is Decision.FALLEN:
         hint = "to try it again: autoinstall.force=fallen"
+        if plan.new.image_id in there.forced:
+            hint = "a line forces an image once; to try it again: autoinstall upgrade --force fallen, on the node"
         return _go_on(request, target, here, Result(Ending.ROLLED_BACK, EXIT_OK, (fallen_reason(plan),), hint))
     if request.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json()})
     told.node_disk = target.path
-    carry_out(upgrade_steps(made_anew(host, node, plan), image), host, sinks)
-    if plan.new.image_id in there.fallen:
-        _forget_fallen(plan.new.image_id, node, host)
+    made = replace(made_anew(host, node, plan), forced=plan.new.image_id in there.fallen_ids)
+    carry_out(upgrade_steps(made, image), host, sinks)
+    if plan.new.image_id in there.fallen or plan.target in there.rotten:
+        _forget(plan, node, host)
     if request.after is After.KEXEC:
         load_installed(host, target.path)
     return upgraded(plan, target.path, sinks)
 
 
-def _forget_fallen(image_id: str, node: NodeDisk, host: Host) -> None:
-    """It was forced: while it waits for its boot it is not forced again, and its next end is news."""
+def _forget(plan: UpgradePlan, node: NodeDisk, host: Host) -> None:
+    """The slot is a new one: while it waits for its boot it is not forced again, and its next end is news."""
     with suppress(AutoinstallError, OSError), mounted(host, node.device("Config"), "rw") as config:
-        records.forget_fallen(image_id, config)
+        records.forget_fallen(plan.new.image_id, config)
+        records.set_rotten(plan.target.value, [], config)
 
 
 def _go_on(request: Request, target: Disk, here: tuple[Host, Memory], result: Result) -> Result:

@@ -6,6 +6,7 @@ One door means one place that logs, one that turns failures into typed errors, a
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import subprocess
 import time
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from autoinstall.errors import DeviceLost, TookTooLong, ToolFailed, ToolMissing
+from autoinstall.errors import DeviceLost, NoSpace, TookTooLong, ToolFailed, ToolMissing
 from autoinstall.tools import PACKAGE_OF
 
 POLL_INTERVAL_S = 0.1
+CLONE_NEWNS = 0x20000
+MS_REC_SLAVE = 1 << 14 | 1 << 19
+"""From linux/sched.h and linux/mount.h."""
 LAST_LINES = 12
 
 
@@ -55,6 +59,8 @@ class Host:
     `progress(done, total)` is told how far long work has come, `note(text)` what a part of it is about to do,
     `trace(line)` each program that is run.
     """
+
+    _apart = False
 
     def __init__(self) -> None:
         self.progress: Callable[[int, int], None] = unheard
@@ -95,6 +101,17 @@ class Host:
             raise _failed(words, doing, completed, how)
         return completed
 
+    def own_mounts(self) -> None:
+        """From now on what this process mounts is seen by it and its programs only, and gone when they have ended.
+
+        However they end: what a killed upgrade left mounted kept every later one from its slot, until a reboot.
+        What others mount or unmount still counts. Raises OSError.
+        """
+        if not self._apart:
+            _call("unshare", CLONE_NEWNS)
+            _call("mount", None, b"/", None, MS_REC_SLAVE, None)
+            self._apart = True
+
     def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
         """mount(2): the filesystem's type and its own options, and the flags of linux/mount.h. Raises OSError."""
         kind, options = filesystem
@@ -108,13 +125,15 @@ class Host:
         """The whole file, bytes that are not UTF-8 escaped. Raises OSError."""
         return Path(path).read_text(errors="backslashreplace")
 
-    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
-        """Return as soon as `holds()`; raise TookTooLong, naming `what`, after `limit_s` seconds."""
+    def wait_for(
+        self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = POLL_INTERVAL_S
+    ) -> None:
+        """Return as soon as `holds()`, asked at intervals; raise TookTooLong, naming `what`, after `limit_s`."""
         deadline = time.monotonic() + limit_s
         while not holds():
             if time.monotonic() > deadline:
                 raise TookTooLong(f"waited {limit_s:.0f} s for {what}")
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(interval_s)
 
     def monotonic_s(self) -> float:
         """Seconds since boot; goes on where the wall clock jumps."""
@@ -132,10 +151,13 @@ def missing(tool: str, doing: str) -> ToolMissing:
     return ToolMissing(f"{doing}: the program {tool} is not installed", hint=hint)
 
 
-def lost(device: object, doing: str, error: OSError) -> DeviceLost:
-    """The error for a device that answered a read or write with an error."""
+def lost(device: object, doing: str, error: OSError) -> DeviceLost | NoSpace:
+    """The error for a device that answered a read or write with an error, or has no room for what is written."""
     where = f"{device}: " if device else ""
-    return DeviceLost(f"{doing}: {where}{error.strerror or error}", hint="replace the disk, or name another")
+    said = f"{doing}: {where}{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(said, hint="make room: the filesystem is full, or the storage that the disk is on")
+    return DeviceLost(said, hint="replace the disk, or name another")
 
 
 def _call(name: str, *words: bytes | int | None) -> None:

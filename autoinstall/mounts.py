@@ -1,4 +1,4 @@
-"""Filesystems mounted for a while, and gone afterwards with everything on the disk.
+"""Filesystems mounted for a while, for this process alone, and gone afterwards with everything on the disk.
 
 By the kernel's own calls: mount(8) and umount(8) were a tenth of an install, which mounts a dozen times.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall import block
-from autoinstall.errors import MountFailed
+from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable
 from autoinstall.host import Host
 
 MOUNT_ROOT = Path("/run/autoinstall/mnt")
@@ -31,11 +31,14 @@ def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str] =
     """The filesystem of `device` at a directory of its own. Behind it, all that was written is durable.
 
     `options` are of FLAGS, or the filesystem's own. Raises MountFailed; DeviceLost where the device takes no more.
+    What is found to be lost below is told with the device: where it was mounted says nothing to people.
     """
-    where = _place(device)
+    where = _place(host, device)
     _mount(host, (device, where), options, filesystems)
     try:
         yield where
+    except (DeviceLost, StateUnreadable) as error:
+        raise type(error)(f"{device}: {error}", hint=error.hint) from error
     finally:
         _unmount(host, device, where)
     if "ro" not in options:
@@ -54,8 +57,8 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 @contextmanager
 def mounted_file(host: Host, file: Path) -> Iterator[Path]:
-    """The filesystem in a file, read-only. Raises ToolFailed."""
-    where = _place(str(file))
+    """The filesystem in a file, read-only. Raises ToolFailed, MountFailed."""
+    where = _place(host, str(file))
     host.run("mount", "-o", "ro,loop,nosuid,nodev,noexec", file, where, doing=f"mounting {file}")
     try:
         yield where
@@ -66,7 +69,7 @@ def mounted_file(host: Host, file: Path) -> Iterator[Path]:
 @contextmanager
 def below_root(host: Host) -> Iterator[Path]:
     """What / is, without all that is mounted on it: of a node its image. Raises MountFailed."""
-    where = _place("root")
+    where = _place(host, "root")
     try:
         host.mount("/", where, ("none", ""), BIND)
     except OSError as error:
@@ -77,7 +80,11 @@ def below_root(host: Host) -> Iterator[Path]:
         _unmount(host, "/", where)
 
 
-def _place(source: str) -> Path:
+def _place(host: Host, source: str) -> Path:
+    try:
+        host.own_mounts()
+    except OSError as error:
+        raise MountFailed(f"mounting {source}: {error.strerror}", hint="run this as root") from error
     where = MOUNT_ROOT / source.strip("/").removeprefix("dev/").replace("/", "-")
     where.mkdir(parents=True, exist_ok=True)
     return where

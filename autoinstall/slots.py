@@ -82,27 +82,26 @@ def mark_good(state: SlotState, booted: Slot) -> SlotState:
     return replace(state, a_ok=True) if booted is Slot.A else replace(state, b_ok=True)
 
 
-def mark_bad(state: SlotState, booted: Slot) -> SlotState:
-    """The booted slot is not to be booted again: the other one is primary.
+def mark_bad(state: SlotState, slot: Slot) -> SlotState:
+    """A slot is not to be booted again: the other one is primary.
 
     Only where the other was once good does this one lose what it has: else it is still the one to come back to. One
     that GRUB would not boot, as an upgrade that is under way leaves it, is not made primary: it did not fall back.
     """
-    if not state.good(booted.other) and not state.tries(booted.other):
+    if not state.good(slot.other) and not state.tries(slot.other):
         return state
-    state = replace(state, primary=booted.other)
-    if not state.good(booted.other):
-        return state
-    return replace(state, a_try=0, a_ok=False) if booted is Slot.A else replace(state, b_try=0, b_ok=False)
+    state = replace(state, primary=slot.other)
+    return _without(state, slot) if state.good(slot.other) else state
 
 
-def rearm(state: SlotState) -> SlotState:
+def rearm(state: SlotState, spared: Slot | None = None) -> SlotState:
     """All attempts back for every slot that was once good, so that power cuts do not add up to a fallback.
 
-    The other slot too: a primary that was good, and was left for a run of power cuts, is booted again.
+    The other slot too: a primary that was good, and was left for a run of power cuts, is booted again. `spared` is
+    one that was left for all its attempts, and of which nobody knows that it is whole.
     """
     for slot in Slot:
-        if state.good(slot):
+        if state.good(slot) and slot is not spared:
             state = _with_tries(state, slot, MOST_TRIES)
     return state
 
@@ -115,8 +114,7 @@ def root_slot(state: SlotState) -> Slot:
 
 def disarm(state: SlotState, slot: Slot) -> SlotState:
     """Nothing points to `slot` any more: the other one is to be booted, and GRUB never gives this one a try."""
-    state = replace(state, primary=slot.other)
-    return replace(state, a_try=0, a_ok=False) if slot is Slot.A else replace(state, b_try=0, b_ok=False)
+    return _without(replace(state, primary=slot.other), slot)
 
 
 def flip(state: SlotState, slot: Slot, tries: int) -> SlotState:
@@ -168,6 +166,10 @@ def read_state(first: bytes, second: bytes) -> SlotState:
             return SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
         values.update(_load(second) or {})
     return _state(values)
+
+
+def _without(state: SlotState, slot: Slot) -> SlotState:
+    return replace(state, a_try=0, a_ok=False) if slot is Slot.A else replace(state, b_try=0, b_ok=False)
 
 
 def _with_tries(state: SlotState, slot: Slot, tries: int) -> SlotState:

@@ -38,7 +38,8 @@ class OnNode:
     """What there is of a node: slot state, the slot it runs from (None from a medium), both slots' images.
 
     `fallen`: the ids of images that were tried here and given up. `floor`: the security version that no image
-    may be below.
+    may be below. `rotten`: the slots that do not hold what their manifest says, as far as is known. `forced`: the ids
+    that are not forced once more: a line that stays would write an image that falls back again and again.
     """
 
     state: SlotState
@@ -46,6 +47,8 @@ class OnNode:
     images: Mapping[Slot, Manifest | None]
     fallen: frozenset[str] = frozenset()
     floor: int = 0
+    rotten: frozenset[Slot] = frozenset()
+    forced: frozenset[str] = frozenset()
 
     def image_id(self, slot: Slot) -> str:
         """Of the image in a slot; empty where it holds none."""
@@ -173,6 +176,8 @@ def refuse_rollback(node: OnNode) -> Slot:
             f"slot {other} holds no image that was ever found good on this node",
             hint="there is nothing to go back to; `autoinstall status` tells what the slots hold",
         )
+    if other in node.rotten:
+        raise Refused(f"slot {other} rots: its files are not what its manifest says", hint="upgrade: it is made anew")
     if image.security_version < node.floor:
         raise Refused(
             f"slot {other} has security version {image.security_version}, and this node takes none below {node.floor}"
@@ -183,8 +188,14 @@ def refuse_rollback(node: OnNode) -> Slot:
 def _kept(node: OnNode) -> Slot:
     """The slot that must stay: the one that runs or, from a medium, the good one that would be booted next."""
     if node.booted is not None:
+        other = node.booted.other
         if node.state.good(node.booted):
             return node.booted
+        if node.state.good(other) and node.state.primary is other:
+            raise Refused(
+                f"slot {node.booted}, which runs, is not good, and is left at the next start",
+                hint=f"restart into slot {other}, and upgrade from there",
+            )
         raise Refused(
             f"slot {node.booted}, which runs, was not found good yet: an upgrade could leave nothing to fall back to",
             hint="wait until this boot was found good; `autoinstall health` tells what is wrong",
@@ -202,11 +213,12 @@ def _kept(node: OnNode) -> Slot:
 def _decide(node: OnNode, kept: Slot, offered: NewImage) -> Decision:
     new = offered.manifest.image_id
     state = node.state
-    gone = not state.good(kept.other) and not state.tries(kept.other)
+    gone = kept.other in node.rotten or not (state.good(kept.other) or state.tries(kept.other))
     if new == node.image_id(kept) and state.primary is kept:
         return Decision.UPGRADE if gone else Decision.ALREADY  # the same image makes a slot that is gone whole again
     if new in node.fallen_ids:
-        return Decision.UPGRADE if Force.FALLEN in offered.force else Decision.FALLEN
+        heard = Force.FALLEN in offered.force and new not in node.forced
+        return Decision.UPGRADE if heard else Decision.FALLEN
     waiting = state.primary is kept.other and state.tries(kept.other) > 0
     return Decision.ALREADY if waiting and new == node.image_id(kept.other) else Decision.UPGRADE
 

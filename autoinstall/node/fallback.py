@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.node import records
-from autoinstall.node.state import RUN, booted_slot, slot_state
+from autoinstall.node.state import RUN, booted_slot, only_one, slot_state
 from autoinstall.slots import Slot
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
         return None
     from autoinstall.node.ondisk import read_node, this_node  # all that reads disks; a boot that went well needs none
 
-    node = read_node(host, this_node(host))
+    with only_one(host):
+        node = read_node(host, this_node(host))
     reasons = _trial_reasons(node.state.primary)
     entry = entry_for(node, reasons, _last_kernel_lines(host))
     if entry is None:

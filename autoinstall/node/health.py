@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
+from autoinstall.node import records
 from autoinstall.node.checks import CHECKS, HEALTH_LIMIT_S, Check, local_checks
 from autoinstall.node.fallback import fallen_now, keep_reasons, to_lines
 from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot
@@ -37,12 +38,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """How this boot of this node is. `image_id` is empty where the slot does not tell."""
+    """How this boot of this node is. `image_id` is empty where the slot does not tell.
+
+    `rotten`: what is known of slots that rot. It is told, and no reason to be degraded: a boot must not be given up
+    because there is less to fall back to.
+    """
 
     slot: Slot
     image_id: str
     on_trial: bool
     findings: tuple[Finding, ...]
+    rotten: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -76,6 +82,7 @@ class Health:
             "image_id": self.image_id,
             "on_trial": self.on_trial,
             "checks": {finding.check: finding.problem for finding in self.findings},
+            "rotten": list(self.rotten),
         }
 
 
@@ -96,7 +103,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
         fallen = None if RECORD.exists() else _fallen(host)
         if health.on_trial and health.failed:
             keep_reasons(health.slot, [f"{finding.check}: {finding.problem}" for finding in health.failed], host)
-        _tell(health, fallen)
+        tell(health, fallen)
     print(json.dumps(health.to_json(), indent=1) if args.json else to_text(health))
     return EXIT_BROKE if health.failed else EXIT_OK
 
@@ -106,7 +113,7 @@ def check_node(host: Host) -> Health:
     until_s = host.monotonic_s() + HEALTH_LIMIT_S
     slot = booted_slot(host)
     findings = tuple(find(check, host) for check in _all_checks(until_s))
-    return Health(slot, _image_id(), TRIAL.exists(), findings)
+    return Health(slot, _image_id(), TRIAL.exists(), findings, tuple(rotten_lines(slot, records.rotten())))
 
 
 def find(check: Check, host: Host) -> Finding:
@@ -117,10 +124,19 @@ def find(check: Check, host: Host) -> Finding:
         return Finding(check.name, str(error) or type(error).__name__)
 
 
+def rotten_lines(booted: Slot, rotten: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """For people: which slots rot, and what to do."""
+    for name, problems in sorted(rotten.items()):
+        if name == booted.value:
+            yield f"slot {name}, which runs, rots: {'; '.join(problems)}: restart, then upgrade"
+        else:
+            yield f"slot {name} rots, and is no fallback: {'; '.join(problems)}: autoinstall upgrade {BOOTED_IMAGE}"
+
+
 def to_text(health: Health) -> str:
-    """For people: every check, then the one line."""
+    """For people: every check, what rots, then the one line."""
     lines = [f"{finding.check:<12} {finding.problem or 'ok'}" for finding in health.findings]
-    return "\n".join([*lines, health.line])
+    return "\n".join([*lines, *health.rotten, health.line])
 
 
 def _all_checks(until_s: float) -> Iterable[Check]:
@@ -143,10 +159,12 @@ def _fallen(host: Host) -> dict[str, Any] | None:
         return None
 
 
-def _tell(health: Health, fallen: dict[str, Any] | None) -> None:
+def tell(health: Health, fallen: dict[str, Any] | None) -> None:
+    """Tell who logs in, the journal, every console and the report port; `fallen` is what this boot fell back from."""
     from systemd import journal
 
     failed = [f"autoinstall: {finding.check}: {finding.problem}" for finding in health.failed]
+    failed += [f"autoinstall: {line}" for line in health.rotten]
     if fallen:
         failed = [*(f"autoinstall: {line}" for line in to_lines(fallen)), *failed]
     RECORD.write_text(json.dumps(health.to_json()))

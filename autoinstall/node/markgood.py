@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from autoinstall.errors import EXIT_OK, AutoinstallError
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.host import Host
 from autoinstall.node import records, roles
 from autoinstall.node.fallback import forget_trials
-from autoinstall.node.state import booted_slot, change_slot_state
-from autoinstall.slots import SlotState, mark_good, rearm
+from autoinstall.node.state import booted_slot, change_slot_state, only_one, slot_state
+from autoinstall.slots import Slot, SlotState, mark_good, rearm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,20 +19,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mark nothing, but give the slots that were once good all their boot attempts back",
     )
+    parser.add_argument(
+        "--read",
+        action="store_true",
+        help="with --rearm: first read the slot that was left after all its attempts; without, it gets none back",
+    )
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Mark the booted slot good, or re-arm. Raises CannotHere where this is no node, StateUnreadable."""
     slot = booted_slot(host)
-
-    def change(state: SlotState) -> SlotState:
-        return rearm(state) if args.rearm else mark_good(state, slot)
-
-    state = change_slot_state(host, change)
-    if not args.rearm:
+    if args.rearm:
+        state = _rearm(host, slot.other, args.read)
+    else:
+        state = change_slot_state(host, lambda state: mark_good(state, slot))
         _follow(host, state)
     print(f"slot {slot}: {state.tries(slot)} tries left, {'good' if state.good(slot) else 'not good yet'}")
     return EXIT_OK
+
+
+def _rearm(host: Host, other: Slot, read: bool) -> SlotState:
+    """The attempts back, but not those of a slot that rots: it would panic three times at each start.
+
+    Why the other slot was left with no attempt only reading it tells; at a shutdown there is no time for that.
+    """
+
+    def left(state: SlotState) -> bool:
+        return state.good(other) and not state.tries(other)
+
+    whole = read and left(slot_state(host)) and _is_whole(host, other)
+    return change_slot_state(host, lambda state: rearm(state, other if left(state) and not whole else None))
+
+
+def _is_whole(host: Host, slot: Slot) -> bool:
+    """Whether a slot is what its manifest says, read now; what is not is told, and marked bad."""
+    from autoinstall.node import health, verify  # nothing that a shutdown waits for
+
+    try:
+        with only_one(host):
+            found = {slot: list(verify.find_problems(host, slot))}
+            news = verify.conclude(host, found)
+    except Refused:
+        return False  # an upgrade makes it anew
+    if news:
+        health.tell(health.check_node(host), None)
+    return not found[slot]
 
 
 def _follow(host: Host, state: SlotState) -> None:
@@ -45,11 +76,13 @@ def _follow(host: Host, state: SlotState) -> None:
     from autoinstall.upgrade import raised_floor
 
     try:
-        roles.follow(host, state)
-        node = read_node(host, this_node(host))
+        with only_one(host):
+            roles.follow(host, state)
+            node = read_node(host, this_node(host))
         assert node.booted is not None
         records.set_floor(raised_floor(node))
         records.forget_fallen(node.image_id(node.booted))
+        records.forget_forced(node.image_id(node.booted))
         if node.state.primary is node.booted:
             forget_trials()
     except (AutoinstallError, OSError) as error:

@@ -68,12 +68,12 @@ def read_node(host: Host, node: NodeDisk) -> OnNode:
     images = {slot: _image(host, node, slot) for slot in Slot}
     there = OnNode(state, node.booted, images)
     if node.booted is not None:
-        return _remembering(there, records.CONFIG)
+        return _remembering(there, None)
     try:
         with mounted(host, node.device("Config"), "ro", "noload") as config:
-            return _remembering(there, config)
-    except MountFailed:
-        return replace(there, floor=raised_floor(there))  # a broken Config: what the slots tell
+            return replace(_remembering(there, config), forced=frozenset(records.forced(config)))
+    except MountFailed:  # a broken Config: what the slots tell, and nobody can count what is forced
+        return replace(there, floor=raised_floor(there), forced=there.fallen_ids)
 
 
 def made_anew(host: Host, node: NodeDisk, plan: UpgradePlan) -> MadeAnew:
@@ -89,9 +89,10 @@ def made_anew(host: Host, node: NodeDisk, plan: UpgradePlan) -> MadeAnew:
     return MadeAnew(slot, partition, node.disk.path, plan.tries, None if node.booted else node.disk)
 
 
-def _remembering(node: OnNode, config: Path) -> OnNode:
+def _remembering(node: OnNode, config: Path | None) -> OnNode:
     fallen = frozenset(str(entry.get("image_id")) for entry in records.fallen(config))
-    return replace(node, fallen=fallen, floor=records.floor(config))
+    rotten = frozenset(slot for slot in Slot if slot.value in records.rotten(config))
+    return replace(node, fallen=fallen, floor=records.floor(config), rotten=rotten)
 
 
 def _image(host: Host, node: NodeDisk, slot: Slot) -> Manifest | None:

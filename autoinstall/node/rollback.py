@@ -8,8 +8,7 @@ import json
 from autoinstall.errors import EXIT_OK, Refused
 from autoinstall.host import Host
 from autoinstall.node.ondisk import read_node, this_node
-from autoinstall.node.state import booted_slot, change_slot_state
-from autoinstall.node.upgrade import only_one
+from autoinstall.node.state import booted_slot, change_slot_state, only_one
 from autoinstall.slots import SlotState, roll_back
 from autoinstall.upgrade import name_of, refuse_rollback
 
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, host: Host) -> int:
     """Say which image is booted next. Raises Refused where the other slot never was good, or CannotHere."""
     booted_slot(host)
-    with only_one():
+    with only_one(host):
         node = this_node(host)
         there = read_node(host, node)
         slot = refuse_rollback(there)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, ToolFailed
+from autoinstall.errors import BadUsage, ImageInvalid, MountFailed, NoSpace, ToolFailed
 from autoinstall.host import Host
 from autoinstall.image.manifest import LARGEST_BYTES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest
 from autoinstall.mounts import mounted_file
@@ -23,6 +23,8 @@ LEFT_BYTES = 64 * MIB
 ON_MEDIUM = "autoinstall"
 SCHEMES = ("http://", "https://")
 ANSWER_LIMIT_S = 30
+STAT_BLOCK_BYTES = 512
+"""Of st_blocks, whatever the filesystem's own blocks are (stat(2))."""
 PIECE_BYTES = MIB
 SERVE_HINT = "serve all files of one image there; nothing of it was installed"
 FILE_HINT = "give the ISO, or a directory with manifest.json, or its URL"
@@ -62,11 +64,15 @@ class Fetch:
         (self.directory / MANIFEST_NAME).write_bytes(self.offer.data)
         total = self.offer.manifest.size_bytes
         for file in files:
+            url, before = f"{self.offer.url}/{file.name}", done
             with (self.directory / file.name).open("wb") as target:
-                for piece in fetched(f"{self.offer.url}/{file.name}", file.size_bytes):
+                for piece in fetched(url, file.size_bytes):
                     target.write(piece)
                     done += len(piece)
                     host.progress(done, total)
+            if done - before < file.size_bytes:
+                said = f"{url} ended after {done - before} of the {file.size_bytes} bytes that its manifest says"
+                raise ImageInvalid(said, hint=SERVE_HINT)
 
     def why_not_done(self, host: Host) -> str:
         wrong = [file.name for file in self.offer.manifest.files if _size(self.directory, file) != file.size_bytes]
@@ -87,20 +93,28 @@ def look_at(source: str, host: Host, stack: ExitStack) -> Offer:
     try:
         directory = path if path.is_dir() else stack.enter_context(mounted_file(host, path.absolute())) / ON_MEDIUM
         data = (directory / MANIFEST_NAME).read_bytes()
-    except (ToolFailed, OSError) as error:
+    except (ToolFailed, MountFailed, OSError) as error:
         raise ImageInvalid(f"{source} holds no image: {error}", hint=FILE_HINT) from error
     return Offer(parse_manifest(data), data, directory)
 
 
 def stage_for(image: Manifest, host: Host, stages: Sequence[tuple[str, str]] = STAGES) -> Path:
-    """A directory, not there yet, on a filesystem with room for an image. Raises NoSpace with the missing MiB."""
+    """A directory on a filesystem with room for an image, once `clear` was called. Changes nothing.
+
+    Raises NoSpace with the missing MiB.
+    """
     there = mounts(host)
     free = {}
     for mount, below in stages:
-        shutil.rmtree(Path(mount, below), ignore_errors=True)
         if mount in there and "ro" not in there[mount].options:
-            free[Path(mount, below)] = shutil.disk_usage(mount).free
+            free[Path(mount, below)] = shutil.disk_usage(mount).free + _held_bytes(Path(mount, below))
     return _roomy(image, free)
+
+
+def clear(stages: Sequence[tuple[str, str]] = STAGES) -> None:
+    """Nothing is staged any more: what an upgrade that was killed left takes the room of the next one."""
+    for mount, below in stages:
+        shutil.rmtree(Path(mount, below), ignore_errors=True)
 
 
 def fetched(url: str, most_bytes: int) -> Iterator[bytes]:
@@ -133,6 +147,13 @@ def _roomy(image: Manifest, free: Mapping[Path, int]) -> Path:
         f"staging the image needs {mib_up(needed)} MiB on Data or Logging; {mib_up(needed - most)} MiB are missing",
         hint="make room below /data or /var/log, or upgrade from the ISO or a directory",
     )
+
+
+def _held_bytes(directory: Path) -> int:
+    """What becomes free where a directory of files is removed."""
+    with suppress(OSError):
+        return sum(path.stat().st_blocks for path in directory.iterdir()) * STAT_BLOCK_BYTES
+    return 0
 
 
 def _size(directory: Path, file: ImageFile) -> int:

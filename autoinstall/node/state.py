@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoinstall.block import MAPPED_PARTITION
-from autoinstall.errors import CannotHere, StateUnreadable
+from autoinstall.errors import CannotHere, Refused, StateUnreadable, TookTooLong
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
 from autoinstall.mounts import mounted
@@ -24,6 +24,8 @@ STATE_COPIES = ("state1/env", "state2/env")
 """The two copies on the ESP, in the order in which GRUB believes them."""
 MOUNTS = "/proc/self/mountinfo"
 DEVICES = "/sys/dev/block"
+PATIENCE_S = 5
+"""`status` reads a slot for a moment, and what changes one waits for that; not for what takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +164,43 @@ def read_state_files(esp: Path) -> SlotState:
 
 
 @contextmanager
+def only_one(host: Host) -> Iterator[None]:
+    """Nobody else changes what the slots of this node hold, or reads them meanwhile. Raises Refused, CannotHere.
+
+    A slot that somebody has mounted is not made anew: mke2fs refuses it, when the fallback is already gone.
+    """
+    with _lock("upgrade.lock") as fd:
+
+        def taken() -> bool:
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
+
+        try:
+            host.wait_for("the slots", taken, PATIENCE_S)
+        except TookTooLong as error:
+            reason = "an upgrade, a rollback or a verify of this node is under way"
+            raise Refused(reason, hint="wait for its end") from error
+        yield
+
+
+@contextmanager
 def _alone() -> Iterator[None]:
-    try:
-        fd = os.open(RUN / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotHere(f"the slot state cannot be locked: {error.strerror}", hint="run this as root") from error
-    try:
+    with _lock("slots.lock") as fd:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[int]:
+    """The file of a lock, to be taken; it is free when its holder has ended, however that was."""
+    try:
+        fd = os.open(RUN / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotHere(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
+    try:
+        yield fd
     finally:
         os.close(fd)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoinstall.errors import EXIT_OK, AutoinstallError, StateUnreadable
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from autoinstall.mounts import mounted
 from autoinstall.node import health, records
 from autoinstall.node.fallback import to_lines
-from autoinstall.node.state import BOOTED_IMAGE, booted_slot, partitions, slot_state
+from autoinstall.node.state import BOOTED_IMAGE, booted_slot, only_one, partitions, slot_state
 from autoinstall.slots import ROLES, Slot, SlotState, root_slot
 
 INSTALL_RECORD = Path("/config/autoinstall/install.json")
@@ -51,7 +51,8 @@ class SlotStatus:
         """One line for people."""
         image = self.manifest
         what = f"{image.version} ({image.image_id[: health.IMAGE_ID_DIGITS]})" if image else self.problem
-        state = f"{'good' if self.good else 'not good yet'}, {self.tries} tries left"
+        good = "good" if self.good else "not good yet" if self.tries else "not good"
+        state = f"{good}, {self.tries} tries left"
         return f"slot {self.slot}  {ROLES[self.root]:<10} {what}  {state}{'  booted' if self.booted else ''}"
 
 
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Print the status. Raises CannotHere where this is no node, StateUnreadable where its ESP cannot be read."""
     booted, state = booted_slot(host), slot_state(host)
     slots = [_slot_status(slot, state, host) for slot in Slot]
-    fallen = records.fallen()
+    fallen, rotten = records.fallen(), records.rotten()
     install, checked = _json_file(INSTALL_RECORD), _json_file(health.RECORD)
     if args.json:
         whole = {
@@ -73,13 +74,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
             "on_trial": health.TRIAL.exists(),
             "slots": {status.slot.value: status.to_json() for status in slots},
             "fallen": fallen,
+            "rotten": rotten,
             "security_floor": records.floor(),
             "health": checked,
             "install": install,
         }
         print(json.dumps(whole, indent=1))
     else:
-        lines = [*_install_text(install), *_health_text(checked), *(line for one in fallen for line in to_lines(one))]
+        lines = [*_install_text(install), *_health_text(checked), *health.rotten_lines(booted, rotten)]
+        lines += [line for one in fallen for line in to_lines(one)]
         print("\n".join([*(status.to_text() for status in slots), *lines]))
     return EXIT_OK
 
@@ -89,6 +92,8 @@ def _slot_status(slot: Slot, state: SlotState, host: Host) -> SlotStatus:
     manifest, problem = None, ""
     try:
         manifest = _manifest(BOOTED_IMAGE) if booted else _other_manifest(slot, host)
+    except Refused as error:
+        problem = f"not looked at: {error}"
     except (AutoinstallError, OSError) as error:
         problem = f"no image: {error}"
     return SlotStatus(slot, booted, slot is root_slot(state), state.tries(slot), state.good(slot), manifest, problem)
@@ -98,7 +103,7 @@ def _other_manifest(slot: Slot, host: Host) -> Manifest:
     device = partitions(host).get(slot.partition_label)
     if device is None:
         raise StateUnreadable(f"there is no partition {slot.partition_label}")
-    with mounted(host, device, "ro") as where:
+    with only_one(host), mounted(host, device, "ro") as where:
         return _manifest(where)
 
 
@@ -107,11 +112,7 @@ def _manifest(directory: Path) -> Manifest:
 
 
 def _json_file(path: Path) -> dict[str, Any] | None:
-    """What a record of ours says; None where there is none, or it is not one."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
+    found = records.read(path)
     return found if isinstance(found, dict) else None
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 
 from autoinstall.conclude import concluded
 from autoinstall.errors import EXIT_OK, Refused, Stopped
@@ -21,9 +19,9 @@ from autoinstall.host import Host
 from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
-from autoinstall.node.staging import Fetch, Offer, look_at, stage_for
-from autoinstall.node.state import RUN, booted_slot
-from autoinstall.node.upgrading import carry_out, show, upgraded, warn
+from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
+from autoinstall.node.state import booted_slot, only_one
+from autoinstall.node.upgrading import ENDING, carry_out, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.slots import MOST_TRIES
@@ -57,7 +55,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Upgrade, telling this terminal, the journal and the report port. Takes effect at the next boot."""
     booted_slot(host)
     sinks = (Memory(), Printed(), Port(), Journal())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _stop)
     result = concluded(lambda: _run(args, host, sinks), sinks)
     for sink in sinks:
@@ -67,24 +65,6 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if args.reboot and result.ending is Ending.UPGRADED:
         host.run("systemctl", "--no-block", "reboot", doing="rebooting into the new image")
     return result.exit_code
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Nobody else changes what the slots of this node hold, or reads them for minutes. Raises Refused."""
-    try:
-        fd = os.open(RUN / "upgrade.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            reason = "an upgrade, a rollback or a verify of this node is under way"
-            raise Refused(reason, hint="wait for its end") from error
-        yield
-    finally:
-        os.close(fd)
 
 
 class Printed(Consoles):
@@ -98,7 +78,7 @@ class Printed(Consoles):
 
 
 def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
-    with only_one(), ExitStack() as stack:
+    with only_one(host), ExitStack() as stack:
         offer = look_at(args.source, host, stack)
         node = this_node(host)
         there = read_node(host, node)
@@ -116,12 +96,14 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
         made = made_anew(host, node, plan)
         fetch: list[Step] = []
         if offer.directory is None:
+            clear()
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
             fetch = [Fetch(offer, directory)]
         image = LiveImage(str(directory), offer.manifest)
         carry_out([*fetch, *upgrade_steps(made, image)], host, sinks)
         with suppress(OSError):
             records.forget_fallen(plan.new.image_id)  # it was forced: its next end is news
+            records.set_rotten(plan.target.value, [])
         return upgraded(plan, node.disk.path, sinks)
 
 
@@ -142,6 +124,6 @@ def _preview_text(hidden: Sequence[str] | None) -> str:
 
 def _stop(number: int, frame: object) -> None:
     """The answer to a signal: once, the end of what is under way. The slot that runs is as it was."""
-    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
     raise Stopped(f"it was told to end ({signal.Signals(number).name}); the node goes on with the slot that runs")

@@ -1,22 +1,25 @@
 """`autoinstall verify`: the files of both slots, read from the disk, are what their manifests say.
 
-The slot that nobody runs from rots unread, until it is needed.
+The slot that nobody runs from rots unread, until it is needed. One that does is no fallback: it is marked bad.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 from autoinstall import block
 from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.mounts import mounted
-from autoinstall.node.state import booted_slot, partitions
-from autoinstall.node.upgrade import only_one
-from autoinstall.slots import Slot
+from autoinstall.node import records
+from autoinstall.node.health import check_node, tell
+from autoinstall.node.state import booted_slot, change_slot_state, only_one, partitions
+from autoinstall.slots import Slot, mark_bad
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +31,33 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
     Not beside an upgrade: half a slot is not rot, and a slot that is mounted is not made anew.
     """
-    booted_slot(host)
-    whole = True
-    for slot in Slot:
-        with only_one():
-            problems = list(find_problems(host, slot))
-        whole = whole and not problems
+    booted = booted_slot(host)
+    found: dict[Slot, list[str]] = {}
+    with only_one(host):
+        found[booted] = list(find_problems(host, booted))
+    with only_one(host):
+        found[booted.other] = list(find_problems(host, booted.other))
+        news = conclude(host, found)
+    for slot, problems in sorted(found.items()):
         for line in problems or ["every file is what the manifest says"]:
             print(f"slot {slot}: {line}")
-    return EXIT_OK if whole else EXIT_BROKE
+    if news:
+        tell(check_node(host), None)
+    return EXIT_BROKE if any(found.values()) else EXIT_OK
+
+
+def conclude(host: Host, found: Mapping[Slot, Sequence[str]]) -> bool:
+    """Remember what was found, and mark a slot bad that rots beside one that does not. Whether it is news.
+
+    Of two that rot the node keeps both: one that may come up is better than none. Raises StateUnreadable.
+    """
+    news = False
+    for slot, problems in found.items():
+        with suppress(OSError):
+            news = records.set_rotten(slot.value, problems) or news
+        if problems and not found.get(slot.other):
+            change_slot_state(host, partial(mark_bad, slot=slot))
+    return news
 
 
 def find_problems(host: Host, slot: Slot) -> Iterator[str]:

@@ -10,8 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from autoinstall.errors import TookTooLong
+from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Result
 
 POST_LIMIT_S = 10
@@ -113,8 +116,14 @@ def fault(url: str, body: bytes | None = None) -> str:
 
 def try_until(url: str, limit_s: float, alive: Callable[[], None]) -> str:
     """GET until it is acknowledged; why it was not within the limit."""
-    until_s = time.monotonic() + limit_s
-    while (why := fault(url)) and time.monotonic() < until_s:
+    why = ""
+
+    def acknowledged() -> bool:
+        nonlocal why
+        why = fault(url)
         alive()
-        time.sleep(RETRY_S)
+        return not why
+
+    with suppress(TookTooLong):
+        Host().wait_for(url, acknowledged, limit_s, RETRY_S)
     return why

@@ -19,20 +19,24 @@ from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
 from autoinstall.steps.filesystems import EmptySlot, Filesystems
 from autoinstall.steps.image import Hashing, SlotImage, VerifyImage
 from autoinstall.steps.partitions import MemberTables, PartitionTable
-from autoinstall.steps.upgrade import Disarm, Flip
+from autoinstall.steps.upgrade import CountForce, Disarm, Flip
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 from autoinstall.uninstall import Removal
 
 
 @dataclass(frozen=True)
 class MadeAnew:
-    """The slot that an upgrade makes anew. `claimed` is its disk where no node runs from it: ours alone then."""
+    """The slot that an upgrade makes anew. `claimed` is its disk where no node runs from it: ours alone then.
+
+    `forced`: by the line of a medium, which counts once.
+    """
 
     slot: SlotPlan
     partition: Partition
     disk: str
     tries: int
     claimed: Disk | None = None
+    forced: bool = False
 
 
 BOOT_FILES = Path("/usr/lib/autoinstall/boot")
@@ -68,6 +72,7 @@ def upgrade_steps(made: MadeAnew, image: LiveImage) -> Sequence[Step]:
     return [
         VerifyImage(image),
         *([Claim((made.claimed,), has_stack=False)] if made.claimed else []),
+        *([CountForce(image.manifest.image_id, disk)] if made.forced else []),
         Disarm(target, disk),
         EmptySlot(made.partition, disk),
         SlotImage(image, made.slot, made.partition, disk),

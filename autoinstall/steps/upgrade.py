@@ -8,8 +8,36 @@ from autoinstall import block
 from autoinstall.errors import NotDone
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
+from autoinstall.mounts import mounted
+from autoinstall.node import records
 from autoinstall.node.state import ESP_LABEL, change_state_on, state_on
 from autoinstall.slots import Slot, SlotState, disarm, flip
+
+
+@dataclass(frozen=True)
+class CountForce:
+    """The node remembers that a line forced this image. Where it cannot, no slot is touched."""
+
+    image_id: str
+    disk: str
+
+    name = "count-force"
+    writes = True
+
+    @property
+    def title(self) -> str:
+        return f"Noting on Config of {self.disk} that this image is forced"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        with mounted(host, _partition(self.disk, "Config"), "rw") as config:
+            records.remember_forced(self.image_id, config)
+
+    def why_not_done(self, host: Host) -> str:
+        with mounted(host, _partition(self.disk, "Config"), "ro") as config:
+            return "" if self.image_id in records.forced(config) else "Config does not say so"
 
 
 @dataclass(frozen=True)
@@ -81,5 +109,9 @@ def _kept_good(state: SlotState, target: Slot) -> SlotState:
 
 
 def _esp(disk: str) -> str:
-    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == ESP_LABEL)
+    return _partition(disk, ESP_LABEL)
+
+
+def _partition(disk: str, label: str) -> str:
+    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == label)
     return block.partition_path(disk, number)

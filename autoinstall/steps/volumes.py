@@ -28,14 +28,22 @@ Places = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class VolumeGroup:
-    """A group with its volumes, active while the install goes on."""
+class _OfGroup:
+    """A step for one group."""
 
     layout: Layout
     group: str
     places: Places
 
     writes = True
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class VolumeGroup(_OfGroup):
+    """A group with its volumes, active while the install goes on."""
 
     @property
     def name(self) -> str:
@@ -44,9 +52,6 @@ class VolumeGroup:
     @property
     def title(self) -> str:
         return f"Making the volume group {self.group} on {' and '.join(disk for disk, _ in self.places)}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         extent = f"{EXTENT_BYTES}b"  # vgcreate makes the physical volumes too
@@ -70,14 +75,8 @@ class VolumeGroup:
 
 
 @dataclass(frozen=True)
-class CloseVolumeGroup:
+class CloseVolumeGroup(_OfGroup):
     """A group is inactive: nothing of it is open any more, and all that was written to it is on its disks."""
-
-    layout: Layout
-    group: str
-    places: Places
-
-    writes = True
 
     @property
     def name(self) -> str:
@@ -86,9 +85,6 @@ class CloseVolumeGroup:
     @property
     def title(self) -> str:
         return f"Closing the volume group {self.group}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         _lvm(host, self.group, self.places, ["vgchange", "--activate", "n", self.group])

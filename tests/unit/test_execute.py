@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from autoinstall.errors import DeviceLost, NotDone, Refused, ToolFailed, ToolMissing
+from autoinstall.errors import DeviceLost, NoSpace, NotDone, Refused, ToolFailed, ToolMissing
 from autoinstall.execute import execute
 from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Verdict
@@ -83,6 +83,14 @@ def test_a_world_that_is_not_as_planned_is_a_failure() -> None:
 def test_an_error_of_a_device_names_step_and_device() -> None:
     error = OSError(5, "Input/output error", "/dev/vda3")
     with pytest.raises(DeviceLost, match=r"Doing it: /dev/vda3: Input/output error"):
+        _run(Fake(writes=True, error=error))
+
+
+def test_storage_that_is_full_is_not_lost() -> None:
+    error = OSError(28, "No space left on device", "/dev/vda3")
+    with pytest.raises(NoSpace, match=r"Doing it: /dev/vda3: No space left"):
+        _run(Fake(error=error))
+    with pytest.raises(NotDone, match=r"Doing it: /dev/vda3: No space left"):
         _run(Fake(writes=True, error=error))
 
 

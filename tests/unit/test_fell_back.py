@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, Refused
-from autoinstall.node import fallback, health, markgood, ondisk, records, rollback, upgrade
+from autoinstall.node import fallback, health, markgood, ondisk, records, rollback
 from autoinstall.node.health import Finding, Health
 from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
@@ -35,6 +35,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     config = node.root / "config"
     config.mkdir()
     monkeypatch.setattr(records, "CONFIG", config)
+    monkeypatch.setattr(records, "LOGGING", node.root / "log")
     return found
 
 
@@ -53,6 +54,19 @@ def test_a_fallback_is_news_once_and_stays_known(node: Node, there: dict[str, An
     assert (third["new"], third["reasons"]) == (True, ["forced, and failed again"])
 
 
+def test_where_config_takes_no_writes_a_fallback_is_news_once_too(node: Node, there: dict[str, Any]) -> None:
+    """It is remembered on Logging, until Config takes it again."""
+    records.CONFIG.rmdir()
+    fallback.keep_reasons(Slot.B, ["network: waited 60 s"], node)
+    told = [fallback.fallen_now(node) for _ in range(3)]
+    assert [one and one["new"] for one in told] == [True, False, False]
+    assert told[2]
+    assert told[2]["reasons"] == ["network: waited 60 s"]
+    records.CONFIG.mkdir()
+    records.forget_fallen(NEW.image_id)
+    assert (records.fallen(), (records.LOGGING / records.FALLEN).exists()) == ([], False)
+
+
 def test_the_boot_that_was_wanted_is_asked_nothing_more(
     node: Node, esp: Path, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,15 +78,17 @@ def test_the_boot_that_was_wanted_is_asked_nothing_more(
 def test_a_good_boot_raises_the_floor_and_forgets_what_fell(node: Node, esp: Path, there: dict[str, Any]) -> None:
     safe = image(5, security_version=4)
     records.remember_fallen({"image_id": safe.image_id})
+    for image_id in ("another", safe.image_id):
+        records.remember_forced(image_id, records.CONFIG)
     fallback.keep_reasons(Slot.A, ["the first attempt failed"], node)
     there["node"] = OnNode(SlotState(Slot.A, 3, True, 0, False), Slot.A, {Slot.A: safe, Slot.B: OLD})
     write_state(esp, SlotState(Slot.A, 3, False, 0, False))
     markgood.main(argparse.Namespace(rearm=False), node)
     assert there["followed"] == SlotState(Slot.A, 3, True, 0, False)
-    assert (records.floor(), records.fallen()) == (4, [])
+    assert (records.floor(), records.fallen(), records.forced(records.CONFIG)) == (4, [], ["another"])
     assert not fallback.TRIALS.exists()
     there.pop("followed")
-    markgood.main(argparse.Namespace(rearm=True), node)
+    markgood.main(argparse.Namespace(rearm=True, read=False), node)
     assert "followed" not in there
 
 
@@ -97,7 +113,7 @@ def test_only_a_failed_trial_is_kept_and_a_fallback_told_once_in_a_boot(
     found = Health(Slot.B, "0" * 64, on_trial, (Finding("tyre", problem),))
     monkeypatch.setattr(health, "RECORD", node.root / "health.json")
     monkeypatch.setattr(health, "check_node", lambda host: found)
-    monkeypatch.setattr(health, "_tell", lambda health, fallen: told.append(fallen))
+    monkeypatch.setattr(health, "tell", lambda health, fallen: told.append(fallen))
     args = argparse.Namespace(tell=True, json=False)
     health.main(args, node)
     assert fallback.TRIALS.exists() is kept
@@ -131,7 +147,6 @@ def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def to_roll_back(there: dict[str, Any], node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """That node, ready for its verb `rollback`."""
-    monkeypatch.setattr(upgrade, "RUN", node.root / "run")
     monkeypatch.setattr(rollback, "this_node", lambda host: argparse.Namespace(booted=Slot.A))
     monkeypatch.setattr(rollback, "read_node", lambda host, _: there["node"])
     return there

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from autoinstall import install as story
-from autoinstall.errors import ToolFailed
+from autoinstall.errors import TookTooLong, ToolFailed, ToolMissing
 from autoinstall.facts import NodeMark
 from autoinstall.grammar_sources import Break
 from autoinstall.host import USUAL, Completed, Host, Run
@@ -235,3 +235,28 @@ def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monk
     assert story.main(argparse.Namespace(cmdline="storage_init autoinstall.break=pre-reboot"), Host()) == 0
     assert started == ["autoinstall-reboot.service"]
     assert said == ["autoinstall: leaving this system: opening a shell: systemctl: Unit not found."]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ToolFailed("systemctl exited with 1"),
+        ToolMissing("the program systemctl is not installed"),
+        TookTooLong("systemctl did not end within 60 s"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_machine_that_cannot_be_left_stays_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    said: list[str] = []
+    host = Host()
+
+    def run(*argv: str, doing: str, how: Run) -> Completed:
+        raise error
+
+    monkeypatch.setattr(host, "run", run)
+    monkeypatch.setattr(story.Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
+    story._leave("autoinstall-reboot.service", host)
+    assert said == [f"autoinstall: leaving this system: {error}"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from autoinstall import block, mounts
-from autoinstall.errors import MountFailed
+from autoinstall import host as host_module
+from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.mounts import mounted
 
@@ -22,6 +25,10 @@ class Kernel(Host):
         self.there, self.number = there, number
         self.asked: list[tuple[str, str, int]] = []
         self.left: list[Path] = []
+        self.alone: list[bool] = []
+
+    def own_mounts(self) -> None:
+        self.alone.append(not self.asked)
 
     def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
         self.asked.append((*filesystem, flags))
@@ -47,6 +54,7 @@ def test_the_type_is_found_by_asking_and_what_was_written_is_durable(flushed: li
         assert (where, kernel.left, flushed) == (tmp_path / "vda2", [], [])
     assert kernel.asked == [(kind, "", mounts.ALWAYS | 1024) for kind in ("ext4", "vfat")]
     assert (kernel.left, flushed) == ([where], ["/dev/vda2"])
+    assert kernel.alone == [True], "before it is mounted: a killed run must leave nothing"
 
 
 def test_what_is_only_read_is_not_waited_for_and_an_option_of_its_own_is_handed_on(flushed: list[str]) -> None:
@@ -63,3 +71,59 @@ def test_a_device_that_cannot_be_mounted_is_named(number: int, asked: int) -> No
     with pytest.raises(MountFailed, match=f"mounting /dev/vda5: {os.strerror(number)}"), mounted(kernel, "/dev/vda5"):
         pass
     assert (len(kernel.asked), kernel.left) == (asked, [])
+
+
+@pytest.mark.parametrize("error", [DeviceLost, StateUnreadable])
+def test_what_is_lost_on_a_filesystem_is_told_with_its_device(error: type[DeviceLost | StateUnreadable]) -> None:
+    kernel = Kernel("ext4")
+    with pytest.raises(error, match=r"^/dev/vda4: reading back: .*r$") as told, mounted(kernel, "/dev/vda4", "ro"):
+        raise error("reading back: Input/output error", hint="replace the disk")
+    assert (told.value.hint, len(kernel.left)) == ("replace the disk", 1)
+
+
+def test_what_is_mounted_for_a_while_is_mounted_for_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(host_module, "_call", lambda *words: calls.append(words))
+    host = Host()
+    host.own_mounts()
+    host.own_mounts()
+    assert calls == [("unshare", 0x20000), ("mount", None, b"/", None, 0x84000, None)]
+
+
+def test_who_may_not_have_mounts_of_its_own_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(host_module, "_call", refuse)
+    with (
+        pytest.raises(MountFailed, match="mounting /dev/vda5: Operation not permitted") as told,
+        mounted(Host(), "/dev/vda5"),
+    ):
+        pass
+    assert told.value.hint == "run this as root"
+
+
+@pytest.mark.runs_programs
+def test_nobody_else_sees_them_and_they_go_with_the_process(tmp_path: Path) -> None:
+    """By the kernel itself, in a user namespace."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from autoinstall.host import Host
+host = Host()
+host.own_mounts()
+child = os.fork()
+if not child:
+    mine = Host()
+    mine.own_mounts()
+    mine.mount("none", Path({str(tmp_path)!r}), ("tmpfs", ""), 0)
+    Path({str(tmp_path)!r}, "seen").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(child, 0)
+print(list(Path({str(tmp_path)!r}).iterdir()))
+"""
+    words = ["unshare", "--user", "--map-root-user", sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    if done.stderr.startswith("unshare: "):
+        pytest.skip("this machine lets nobody have a namespace of its own")
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, StateUnreadable
-from autoinstall.node import markbad, state
+from autoinstall.host import Host
+from autoinstall.node import markbad, state, status
 from autoinstall.node.markgood import main
-from autoinstall.node.state import change_slot_state, partitions, slot_state, write_state
+from autoinstall.node.state import change_slot_state, only_one, partitions, slot_state, write_state
 from autoinstall.slots import Slot, SlotState, fresh, mark_bad, mark_good, parse_env, render_env
 from tests.unit.node_machine import Node, esp, node
 
@@ -51,7 +54,7 @@ def test_mark_bad_leaves_the_booted_slot_in_both_copies(
 
 def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:
     write_state(esp, SlotState(Slot.A, 1, True, 0, False))
-    assert main(argparse.Namespace(rearm=True), node) == 0
+    assert main(argparse.Namespace(rearm=True, read=False), node) == 0
     assert slot_state(node) == SlotState(Slot.A, 3, True, 0, False)
 
 
@@ -121,3 +124,21 @@ def test_who_may_not_lock_the_state_is_told(node: Node, esp: Path) -> None:
     (node.root / "run/slots.lock").mkdir()
     with pytest.raises(CannotHere, match="cannot be locked: Is a directory"):
         slot_state(node)
+
+
+def test_status_does_not_mount_a_slot_that_is_made_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mke2fs would refuse it, when the fallback is already gone."""
+    mounts: list[str] = []
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        mounts.append(device)
+        yield node.root
+
+    monkeypatch.setattr(status, "mounted", mounted)
+    with only_one(node):
+        busy = status._slot_status(Slot.B, fresh(), node)
+    assert (mounts, busy.manifest) == ([], None)
+    assert busy.problem.startswith("not looked at: an upgrade, ")
+    assert status._slot_status(Slot.B, fresh(), node).problem.startswith("no image: ")
+    assert mounts == ["/dev/vda4"]

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from autoinstall.errors import BadUsage, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
+from autoinstall.errors import BadUsage, CannotHere, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
 from autoinstall.host import Completed, Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
-from autoinstall.node import upgrade as verb
 from autoinstall.node.preview import hidden_changes
+from autoinstall.node.state import only_one
 from autoinstall.slots import Slot, SlotState
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MANIFEST
@@ -132,11 +132,16 @@ def test_a_file_that_is_too_short_is_seen_before_it_is_hashed(url: str, image: P
     offer = _look(url)
     (image / "vmlinuz").write_bytes(b"1")
     fetch = staging.Fetch(offer, tmp_path / "stage")
-    fetch.apply(Host())
+    with pytest.raises(ImageInvalid, match="vmlinuz ended after 1 of the 5 bytes that its manifest says"):
+        fetch.apply(Host())
+    for file in SMALL.files:
+        (tmp_path / "stage" / file.name).write_bytes(b"12345")
+    assert fetch.why_not_done(Host()) == ""
+    (tmp_path / "stage/vmlinuz").write_bytes(b"1")
     assert fetch.why_not_done(Host()) == "vmlinuz is not as long as its manifest says"
 
 
-def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
+def test_staging_takes_the_first_place_with_room_once_nothing_is_left_of_before(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = {"/data": 0, "/var/log": 1 << 40}
@@ -149,23 +154,29 @@ def test_staging_takes_the_first_place_with_room_and_leaves_nothing_of_before(
     below.mkdir(parents=True)
     free[str(tmp_path)] = 1 << 40
     node.files["/proc/self/mountinfo"] += f"40 20 254:9 / {tmp_path} rw - ext4 /dev/vda9 rw\n"
-    assert staging.stage_for(SMALL, node, [(str(tmp_path), "left")]) == tmp_path / "left"
-    assert not (tmp_path / "left").exists()
+    (below / "vmlinuz").write_bytes(bytes(65536))
+    free[str(tmp_path)] = staging.LEFT_BYTES + SMALL.size_bytes - 4096
+    stages = [(str(tmp_path), "left/of-before")]
+    assert staging.stage_for(SMALL, node, stages) == below
+    assert (below / "vmlinuz").exists(), "a preview changes nothing"
+    staging.clear(stages)
+    assert not below.exists()
+    with pytest.raises(NoSpace):
+        staging.stage_for(SMALL, node, stages)
     with pytest.raises(NoSpace, match="needs 194 MiB on Data or Logging; 130 MiB are missing"):
         staging.stage_for(MANIFEST, node)
 
 
-def test_two_upgrades_at_a_time_are_one_too_many(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "RUN", node.root / "run")
-    with verb.only_one(), pytest.raises(Refused, match="is under way"), verb.only_one():
+def test_two_upgrades_at_a_time_are_one_too_many(node: Node) -> None:
+    with only_one(node), pytest.raises(Refused, match="is under way"), only_one(node):
         pass
-    with pytest.raises(BlockingIOError), verb.only_one():
+    with pytest.raises(BlockingIOError), only_one(node):
         raise BlockingIOError  # of what is done meanwhile
-    with verb.only_one():
+    with only_one(node):
         pass
     (node.root / "run/upgrade.lock").unlink()
     (node.root / "run/upgrade.lock").mkdir()
-    with pytest.raises(Refused, match="cannot be locked: Is a directory"), verb.only_one():
+    with pytest.raises(CannotHere, match="cannot be locked: Is a directory"), only_one(node):
         pass
 
 

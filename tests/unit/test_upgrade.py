@@ -75,6 +75,7 @@ def test_the_slot_that_is_not_kept_is_made_anew(state: SlotState, booted: Slot |
     [
         (fresh(), Slot.A, "slot A, which runs, was not found good yet"),
         (SlotState(Slot.B, 3, True, 2, False), Slot.B, "slot B, which runs, was not found good yet"),
+        (SlotState(Slot.B, 0, False, 3, True), Slot.A, "slot A, which runs, is not good, and is left at the next"),
         (fresh(), None, "neither slot of this node was ever found good"),
     ],
 )
@@ -97,6 +98,16 @@ def test_the_same_image_makes_a_slot_that_is_gone_whole_again() -> None:
     assert decided(node(replace(rotten, b_try=1)), OLD).decision is Decision.ALREADY
 
 
+def test_a_slot_that_rots_is_made_anew_by_the_same_image_and_not_gone_back_to() -> None:
+    there = node(SlotState(Slot.A, 3, True, 3, True))
+    assert decided(there, OLD).decision is Decision.ALREADY
+    assert refuse_rollback(there) is Slot.B
+    there = replace(there, rotten=frozenset({Slot.B}))
+    assert decided(there, OLD).decision is Decision.UPGRADE
+    with pytest.raises(Refused, match="slot B rots"):
+        refuse_rollback(there)
+
+
 FELL = SlotState(Slot.B, 3, True, 0, False)
 
 
@@ -109,6 +120,8 @@ def test_an_image_that_fell_back_is_not_taken_again_unless_forced(there: OnNode)
     assert "1.1" in fallen_reason(plan)
     assert decided(there, OTHER).decision is Decision.UPGRADE
     assert decided(there, NEW, Force.FALLEN).decision is Decision.UPGRADE
+    once = replace(there, forced=frozenset({NEW.image_id}))
+    assert decided(once, NEW, Force.FALLEN).decision is Decision.FALLEN
 
 
 def test_an_upgrade_that_was_cut_short_did_not_fall_back() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +15,12 @@ import pytest
 
 from autoinstall import fromedium, gpt, layout
 from autoinstall import install as story
-from autoinstall.errors import EXIT_HERE, DeviceLost, NotDone, Refused
+from autoinstall.errors import EXIT_HERE, DeviceLost, MountFailed, NotDone, Refused, StateUnreadable, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import Manifest
-from autoinstall.node import name, records
+from autoinstall.node import name, records, upgrading
 from autoinstall.node import state as node_state
 from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
 from autoinstall.plan import SlotPlan
@@ -88,6 +89,70 @@ def test_the_only_good_slot_is_never_taken_out(esp: Path, step: Any) -> None:
     with pytest.raises(NotDone, match="slot B, which is to be kept, is not good"):
         step.apply(Host())
     assert read_state_files(esp) == GOOD_A
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The Flip, and a signal or an error at a moment of it."""
+
+    flip: upgrade.Flip
+    when: str
+    error: Exception = field(default_factory=lambda: Stopped("it was told to end (SIGTERM)"))
+    name: str = "flip"
+
+    writes = True
+    title = "Flipping"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        if self.when != "before":
+            self.flip.apply(host)
+        if self.when != "later":
+            raise self.error
+
+    def why_not_done(self, host: Host) -> str:
+        if self.when == "unreadable":
+            raise StateUnreadable("reading the slot state: Input/output error")
+        return self.flip.why_not_done(host)
+
+
+@pytest.fixture
+def ignored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The signals that are ignored from then on."""
+    numbers: list[int] = []
+    monkeypatch.setattr(upgrading.signal, "signal", lambda number, what: numbers.append(number))
+    return numbers
+
+
+@pytest.mark.parametrize("error", [Stopped("it was told to end"), DeviceLost("/dev/vda2: Input/output error")])
+def test_what_comes_after_the_flip_is_told_and_the_upgrade_has_taken_place(
+    esp: Path, ignored: list[int], error: Exception
+) -> None:
+    told = Memory()
+    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "after", error)], Host(), [told])
+    assert read_state_files(esp) == flip(GOOD_A, Slot.B, 2)
+    assert told.events[-1].description == f"the upgrade had taken place already when this came: {error}"
+
+
+@pytest.mark.parametrize("when", ["before", "unreadable"])
+def test_what_comes_before_the_flip_or_hides_it_ends_the_upgrade(esp: Path, ignored: list[int], when: str) -> None:
+    with pytest.raises(Stopped):
+        upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), when)], Host(), [Memory()])
+
+
+def test_an_upgrade_that_waits_is_not_taken_for_the_one_that_was_stopped(esp: Path, ignored: list[int]) -> None:
+    """The slot state is what the Flip would have made it; but it was not begun."""
+    write_state(esp, flip(GOOD_A, Slot.B, 3))
+    first = replace(Ended(upgrade.Flip(Slot.B, 3, "vda"), "before"), name="fetch")
+    with pytest.raises(Stopped):
+        upgrading.carry_out([first, upgrade.Flip(Slot.B, 3, "vda")], Host(), [Memory()])
+
+
+def test_from_the_flip_on_no_signal_is_heard(esp: Path, ignored: list[int]) -> None:
+    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "later")], Host(), [Memory()])
+    assert set(ignored) == {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 def test_a_slot_is_made_anew_with_the_label_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,21 +247,47 @@ def test_a_medium_that_is_left_in_goes_on_to_the_node(
     assert machine["did"] == ["kexec"]
 
 
-def test_an_image_that_a_medium_forces_is_forced_once(
+def test_a_line_that_stays_forces_an_image_once(
     machine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that boots its medium again and again would write it again and again, and never boot it."""
+    """A machine that boots its medium again and again would write the image at each fallback, for ever."""
+    asked_for: list[tuple[str, ...]] = []
 
     @contextmanager
     def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
-        assert (device, options) == ("Config", ("rw",))
+        asked_for.append((device, *options))
         yield tmp_path
 
+    monkeypatch.setattr(upgrade, "mounted", mounted)
+    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
     monkeypatch.setattr(fromedium, "mounted", mounted)
+    monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[1]], host, Memory().event))
     records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
     machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
     assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
-    assert records.fallen(tmp_path) == []
+    assert records.fallen(tmp_path) == [], "its next end is news"
+    assert asked_for == [("Config", "rw"), ("Config", "ro"), ("Config", "rw")]
+    machine["node"] = replace(machine["node"], forced=frozenset(records.forced(tmp_path)))
+    again = _ended("upgrade autoinstall.force=fallen autoinstall.installed=hold")
+    assert (again.ending, again.hint.partition(";")[0]) == (Ending.ROLLED_BACK, "a line forces an image once")
+
+
+def test_where_it_cannot_be_counted_that_an_image_is_forced_no_slot_is_touched(
+    esp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        raise MountFailed("mounting /dev/vda5: Structure needs cleaning")
+        yield
+
+    monkeypatch.setattr(upgrade, "mounted", mounted)
+    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
+    made = MadeAnew(SLOT, PART, "/dev/vda", 3, forced=True)
+    steps = upgrade_steps(made, LiveImage("/image", MANIFEST))[1:]
+    assert [step.name for step in steps][:2] == ["count-force", "disarm"]
+    with pytest.raises(MountFailed):
+        execute(steps, Host(), Memory().event)
+    assert read_state_files(esp) == GOOD_A
 
 
 @pytest.mark.parametrize(

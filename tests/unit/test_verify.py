@@ -6,7 +6,9 @@ import argparse
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,15 +16,25 @@ from autoinstall import block
 from autoinstall.errors import CannotHere, DeviceLost, Refused
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, render_manifest
-from autoinstall.node import upgrade, verify
-from tests.unit.node_machine import Node, node
+from autoinstall.node import health, markgood, records, verify
+from autoinstall.node.health import Health
+from autoinstall.node.state import only_one, slot_state, write_state
+from autoinstall.slots import Slot, SlotState
+from tests.unit.node_machine import Node, esp, node
 
-__all__ = ["node"]
+__all__ = ["esp", "node"]
+GOOD = SlotState(Slot.A, 3, True, 3, True)
 WHOLE = "slot A: every file is what the manifest says\nslot B: every file is what the manifest says\n"
 
 
+@pytest.fixture
+def told() -> list[Any]:
+    """What was known of rot each time that the node told how it is."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-def slots(node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+def slots(node: Node, esp: Path, told: list[Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Two directories in the place of the slots' filesystems, by their devices."""
     places = {"/dev/vda3": node.root / "a", "/dev/vda4": node.root / "b"}
     for place in places.values():
@@ -41,8 +53,16 @@ def slots(node: Node, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     def chunks(path: Path) -> Iterator[memoryview]:
         yield memoryview(path.read_bytes())
 
-    monkeypatch.setattr(upgrade, "RUN", node.root / "run")
     monkeypatch.setattr(verify, "mounted", mounted)
+    monkeypatch.setattr(verify, "check_node", lambda host: Health(Slot.A, "", False, ()))
+    monkeypatch.setattr(health, "check_node", lambda host: Health(Slot.A, "", False, ()))
+    for module in (verify, health):
+        monkeypatch.setattr(module, "tell", lambda health, fallen: told.append(records.rotten()))
+    monkeypatch.setattr(records, "CONFIG", node.root / "config")
+    monkeypatch.setattr(records, "LOGGING", node.root / "logging")
+    for name in ("config", "logging"):
+        (node.root / name).mkdir()
+    write_state(esp, GOOD)
     monkeypatch.setattr(block, "chunks_direct", chunks)
     return places
 
@@ -88,11 +108,11 @@ def test_a_slot_that_cannot_be_read_is_told_and_the_other_is_read(
 def test_no_slot_is_read_while_one_is_made_anew_nor_the_other_way_round(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with upgrade.only_one(), pytest.raises(Refused, match="is under way"):
+    with only_one(node), pytest.raises(Refused, match="is under way"):
         verify.main(argparse.Namespace(), node)
 
     def chunks(path: Path) -> Iterator[memoryview]:
-        with pytest.raises(Refused, match="a verify of this node is under way"), upgrade.only_one():
+        with pytest.raises(Refused, match="a verify of this node is under way"), only_one(node):
             pass
         yield memoryview(path.read_bytes())
 
@@ -104,3 +124,101 @@ def test_a_live_system_has_no_slots(node: Node) -> None:
     (node.root / "run/slot-name").unlink()
     with pytest.raises(CannotHere):
         verify.main(argparse.Namespace(), node)
+
+
+def rot(slots: dict[str, Path], *devices: str) -> None:
+    """Change a byte of the kernel."""
+    for device in devices:
+        (slots[device] / "vmlinuz").write_bytes(b"vmlinux")
+
+
+ROTTEN_B = {"B": ["vmlinuz is not what its manifest says"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "rotten", "after"),
+    [
+        (GOOD, ["/dev/vda4"], replace(GOOD, b_ok=False, b_try=0)),
+        (GOOD, ["/dev/vda3"], SlotState(Slot.B, 0, False, 3, True)),
+        (GOOD, ["/dev/vda3", "/dev/vda4"], GOOD),
+        # An upgrade that waits for its boot, and rots: it is not booted.
+        (SlotState(Slot.B, 3, True, 3, False), ["/dev/vda4"], SlotState(Slot.A, 3, True, 0, False)),
+        # The slot that runs is on trial: what it would fall back to is still better than nothing.
+        (SlotState(Slot.A, 2, False, 3, True), ["/dev/vda4"], SlotState(Slot.A, 2, False, 3, True)),
+    ],
+)
+def test_a_slot_that_rots_beside_a_good_one_is_no_fallback(
+    node: Node, esp: Path, slots: dict[str, Path], before: SlotState, rotten: list[str], after: SlotState
+) -> None:
+    write_state(esp, before)
+    rot(slots, *rotten)
+    assert verify.main(argparse.Namespace(), node) == 4
+    assert slot_state(node) == after
+    assert len(records.rotten()) == len(rotten)
+
+
+def test_rot_is_told_once_known_until_it_is_gone_and_kept_where_config_takes_no_writes(
+    node: Node, slots: dict[str, Path], told: list[Any]
+) -> None:
+    (node.root / "config").rmdir()
+    rot(slots, "/dev/vda4")
+    for _ in range(2):
+        verify.main(argparse.Namespace(), node)
+    assert told == [ROTTEN_B]
+    (node.root / "config").mkdir()
+    (slots["/dev/vda4"] / "vmlinuz").write_bytes(b"vmlinuz")
+    assert verify.main(argparse.Namespace(), node) == 0
+    assert (told, records.rotten()) == ([ROTTEN_B, {}], {})
+    assert not (node.root / "logging" / records.ROTTEN).exists()
+
+
+LEFT = SlotState(Slot.B, 2, True, 0, True)
+"""The primary was left after all its attempts; the node runs from A."""
+
+
+@pytest.mark.parametrize(
+    ("rotten", "read", "after"),
+    [
+        (False, True, replace(LEFT, a_try=3, b_try=3)),
+        (True, True, SlotState(Slot.A, 3, True, 0, False)),
+        (False, False, replace(LEFT, a_try=3)),
+        (True, False, replace(LEFT, a_try=3)),
+    ],
+)
+def test_a_slot_that_was_left_gets_attempts_back_only_where_it_was_read_and_is_whole(
+    node: Node, esp: Path, slots: dict[str, Path], told: list[Any], after: SlotState, rotten: bool, read: bool
+) -> None:
+    """Else a primary that rots panics three times at each start, for ever."""
+    write_state(esp, LEFT)
+    if rotten:
+        rot(slots, "/dev/vda4")
+    assert markgood.main(argparse.Namespace(rearm=True, read=read), node) == 0
+    assert slot_state(node) == after
+    assert told == ([ROTTEN_B] if rotten and read else [])
+
+
+def test_a_slot_that_is_made_anew_gets_no_attempts_meanwhile(node: Node, esp: Path) -> None:
+    write_state(esp, LEFT)
+    with only_one(node):
+        markgood.main(argparse.Namespace(rearm=True, read=True), node)
+    assert slot_state(node) == replace(LEFT, a_try=3)
+
+
+def test_only_a_slot_with_no_attempt_left_is_read_again(node: Node, esp: Path, slots: dict[str, Path]) -> None:
+    write_state(esp, replace(GOOD, b_try=1))
+    rot(slots, "/dev/vda4")
+    markgood.main(argparse.Namespace(rearm=True, read=True), node)
+    assert slot_state(node) == GOOD
+    assert records.rotten() == {}
+
+
+def test_what_rots_is_said_to_who_logs_in() -> None:
+    idle, own = ([*health.rotten_lines(slot, ROTTEN_B)] for slot in (Slot.A, Slot.B))
+    assert idle == [
+        "slot B rots, and is no fallback: vmlinuz is not what its manifest says: "
+        f"autoinstall upgrade {health.BOOTED_IMAGE}"
+    ]
+    assert own == ["slot B, which runs, rots: vmlinuz is not what its manifest says: restart, then upgrade"]
+    told = Health(Slot.A, "", False, (), tuple(idle))
+    assert (told.word, told.to_json()["rotten"]) == ("healthy", idle)
+    assert idle[0] in health.to_text(told)

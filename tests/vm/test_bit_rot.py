@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import replace
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.vm
 
 BOOT_LIMIT_S = 180
 TELL_LIMIT_S = 90
+UPGRADE_LIMIT_S = 300
 NOTHING = re.compile(r"(?!)")
 """A panic is what other tests call fatal."""
 ROOT_IMAGE = "root.squashfs"
@@ -35,6 +37,10 @@ SQUASHFS_HEAD_BYTES = 102
 """The superblock, and the options of zstd."""
 VERITY_BLOCK_BYTES = 4096
 DATA_BLOCK_BYTES = 128 << 10
+ROTTEN_A = (
+    "slot A rots, and is no fallback: root.squashfs is not what its manifest says: "
+    "autoinstall upgrade /run/autoinstall/slot"
+)
 GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 
 
@@ -138,3 +144,37 @@ def test_a_file_that_rots_unread_is_a_read_error_on_a_node_that_is_up_and_the_ne
         assert re.search(ROTTEN, machine.shell("journalctl -k -o cat --no-pager"))
         machine.power_off()
     assert slot_state(disk) == SlotState(Slot.B, 0, False, MOST_TRIES, True)
+
+
+@pytest.mark.exhaustive
+def test_a_slot_that_was_left_and_rots_gets_no_attempt_back_and_is_made_whole_by_what_runs(
+    image: Image, live: LiveSystem, finished: Path, tmp_path: Path
+) -> None:
+    disk = Finished(live, finished).copy(tmp_path, SHELL, replace(GOOD, a_try=0))
+    rot(disk, image, UNREAD)
+    with node(disk, tmp_path) as machine:
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
+        machine.shell("autoinstall mark-good --rearm")
+        assert _slot_a(machine) == (True, 0)
+        machine.shell("systemctl start autoinstall-rearm.service", TELL_LIMIT_S)
+        assert _slot_a(machine) == (False, 0)
+        machine.wait_for_line(
+            "^autoinstall: slot A rots, and is no fallback: root.squashfs is not what", TELL_LIMIT_S
+        )
+        for where in ("cat /run/motd.d/50-autoinstall", "autoinstall status"):
+            assert "slot A rots, and is no fallback" in machine.shell(where)
+        event = machine.wait_for_event(TELL_LIMIT_S, event_type="health", rotten=[ROTTEN_A])
+        assert event["node"] == "healthy"
+        assert "autoinstall: node=healthy slot=B" in machine.shell("journalctl -b -o cat -p err --no-pager")
+        machine.shell("autoinstall rollback && exit 1 || [ $? = 3 ]")
+        machine.shell("autoinstall upgrade /run/autoinstall/slot", UPGRADE_LIMIT_S)
+        assert "rots" not in machine.shell("autoinstall status")
+        machine.kill()
+    assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, False, MOST_TRIES, True)
+
+
+def _slot_a(machine: Machine) -> tuple[bool, int]:
+    """Whether it is good, and its attempts."""
+    slot = json.loads(machine.shell("autoinstall status --json"))["slots"]["A"]
+    return slot["good"], slot["tries"]
