@@ -85,7 +85,7 @@ def test_config_outlives_upgrades_and_rollbacks_whenever_the_power_fails(
 ) -> None:
     dice = random.Random(f"{SEED}/{number}")
     node = Node(lab, tmp_path)
-    (old,) = {node.image}
+    old = node.image
     (new,) = lab.recording.brought.image_ids - {old}
     took: dict[str, float] = {}
     try:
@@ -104,17 +104,18 @@ def test_config_outlives_upgrades_and_rollbacks_whenever_the_power_fails(
 
 @pytest.mark.parametrize("number", range(NTH_CUTS))
 def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab, tmp_path: Path, number: int) -> None:
-    boot, trace = lab.trace("first-boot"), lab.trace("upgrade")
-    before, during = (sum(bool(entry.count) for entry in one.entries[one.begin : one.end]) for one in (boot, trace))
-    nth = before + random.Random(f"{SEED}/{number}").randint(1, during)
+    trace = lab.trace("upgrade")
+    writes = sum(bool(entry.count) for entry in trace.entries[trace.begin : trace.end])
+    nth = random.Random(f"{SEED}/{number}").randint(1, writes)
     path = lab.content(trace).write_to(tmp_path / "disk.raw")
-    cut = Disk(path, faults=fail_from_write(tmp_path / "rules", nth), on_error=OnError.STOP)
+    disk = Disk(path, on_error=OnError.STOP)
     newer = Disk(lab.recording.newer, serial="NEWER", boot_index=None)
-    with Machine(Hardware(disks=(cut, newer)), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}") as machine:
+    with Machine(Hardware(disks=(disk, newer)), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.ssh.wait(SSH_LIMIT_S)
         machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
-        # The boot may write less than the recorded one did: then the cut comes after the upgrade, but it comes.
+        machine.fail(disk, fail_from_write(tmp_path / "rules", nth))
+        # It may write a little less than the recorded one: then the cut comes after it, but it comes.
         go_on = "while echo >/var/log/lab; do sync; done"
         as_root(machine, f"systemd-run --quiet --no-block sh -c '{UPGRADE}; {go_on}'")
         machine.wait_for_qmp("BLOCK_IO_ERROR", NODE_LIMIT_S)
