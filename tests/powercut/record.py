@@ -5,6 +5,7 @@ One log holds it all, from the blank disk on; each phase is a stretch of it, and
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.powercut.marks import INSTALLED, Notes
-from tests.vm.hardware import DISK_BYTES, Bus, Disk, Firmware, Hardware, new_disk
+from tests.vm.hardware import DISK_BYTES, MIB, Bus, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, build
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED, as_root
 from tests.vm.kept import config_hash
@@ -25,6 +26,8 @@ BOOT_FILES = ("boot.img", "core.img", "BOOTX64.EFI", "grub.cfg")
 NEWER = "newer.medium"
 """The file with the second image, as a medium has it; and the machine has it as its second disk."""
 NEWER_DEVICE = "/dev/disk/by-id/virtio-NEWER"
+BALLAST_BYTES = 9 * MIB
+"""By which the initrd of the second image is larger: what lies behind it in the slot does not lie where it lay."""
 SSH_LIMIT_S = 120
 UPGRADE_LIMIT_S = 300
 
@@ -158,7 +161,8 @@ def record(setting: Setting, place: Path) -> None:
     (place / "image").mkdir()
     build(place / "image", words)
     image = Image(place / "image")
-    newer = derived(image, place / "newer", f"{image.manifest['version']}+newer")
+    ballast = {"ballast": random.Random(1).randbytes(BALLAST_BYTES)}
+    newer = derived(image, place / "newer", f"{image.manifest['version']}+newer", ballast)
     write_iso(newer, place / NEWER)
     log = place / "writes.log"
     disk = Disk(new_disk(place / "disk.raw", DISK_BYTES), bus=setting.bus, write_log=log)

@@ -19,7 +19,9 @@ from tests.powercut.surgery import (
     Bug,
     begun_and_told,
     commit,
+    corrupt,
     first_told,
+    largest_of_image,
     lost,
     moved,
     told_early,
@@ -64,22 +66,11 @@ def _commit_never_flushed(_: Lab, trace: Trace) -> Trace:
 
 
 def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
-    index = _image_write(lab, trace, "a")
-    entry = trace.entries[index]
-    data = bytearray(trace.store.read(entry.data, entry.count))
-    data[len(data) // 2] ^= 1
-    return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])
+    return corrupt(trace, largest_of_image(lab, trace, "a"))
 
 
 def _lost_write(lab: Lab, trace: Trace) -> Trace:
-    return lost(trace, _image_write(lab, trace, "b"))
-
-
-def _image_write(lab: Lab, trace: Trace, slot: str) -> int:
-    """The largest write of an image into its slot."""
-    begun = first_told(trace, f"start install/image-{slot}")
-    writes = [i for i in writes_to(lab, trace, f"Root-{slot.upper()}") if i >= begun]
-    return max(writes, key=lambda i: trace.entries[i].count)
+    return lost(trace, largest_of_image(lab, trace, "b"))
 
 
 def _core_after_commit(lab: Lab, trace: Trace) -> Trace:

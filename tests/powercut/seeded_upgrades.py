@@ -9,6 +9,8 @@ from tests.powercut.lab import Lab
 from tests.powercut.surgery import (
     Bug,
     begun_and_told,
+    corrupt,
+    largest_of_image,
     lost,
     state_writes,
     told_early,
@@ -28,11 +30,6 @@ def _flip(lab: Lab, trace: Trace) -> list[int]:
     return [i for i, state in state_writes(lab, trace) if state.primary is Slot.B]
 
 
-def _largest(lab: Lab, trace: Trace) -> int:
-    """Of the writes to the slot: a part of its root."""
-    return max(writes_to(lab, trace, NEW), key=lambda i: trace.entries[i].count)
-
-
 def _not_disarmed(lab: Lab, trace: Trace) -> Trace:
     for index in _disarm(lab, trace):
         trace = lost(trace, index)
@@ -40,7 +37,7 @@ def _not_disarmed(lab: Lab, trace: Trace) -> Trace:
 
 
 def _flip_before_the_image(lab: Lab, trace: Trace) -> Trace:
-    flip, before = _flip(lab, trace), _largest(lab, trace)
+    flip, before = _flip(lab, trace), largest_of_image(lab, trace, "b")
     early = [trace.entries[index] for index in flip]
     for index in flip:
         trace = lost(trace, index)
@@ -55,12 +52,12 @@ def _flip_never_flushed(lab: Lab, trace: Trace) -> Trace:
     return without_flushes(trace, _flip(lab, trace)[0], trace.end)
 
 
-def _part_never_written(lab: Lab, trace: Trace) -> Trace:
-    return lost(trace, _largest(lab, trace))
+def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
+    return corrupt(trace, largest_of_image(lab, trace, "b"))
 
 
 def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
-    index = _largest(lab, trace)
+    index = largest_of_image(lab, trace, "b")
     entry = trace.entries[index]
     there = entry.sector - lab.regions[NEW][0] + lab.regions[OLD][0]
     return trace.splice(index, 1, [replace(entry, sector=there)])
@@ -79,7 +76,7 @@ UPGRADES: dict[str, Bug] = {
     "the flip before the image": Bug("upgrade", _flip_before_the_image, "slot B may boot", quick=True),
     "no flush between the image and the flip": Bug("upgrade", _no_flush_before_the_flip, "slot B may boot"),
     "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
-    "a part of the second image never written": Bug("upgrade", _part_never_written, "slot B may boot"),
+    "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
     "a part of it written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
     "an upgrade told before it was made": _told("upgrade"),
     "a rollback never flushed": Bug("rollback", _rollback_never_flushed, "primary=B"),

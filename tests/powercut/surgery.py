@@ -45,6 +45,13 @@ def writes_to(lab: Lab, trace: Trace, region: str) -> list[int]:
     return [i for i in range(trace.begin, trace.end) if first <= trace.entries[i].sector < end]
 
 
+def largest_of_image(lab: Lab, trace: Trace, slot: str) -> int:
+    """The largest write of an image into its slot, of equals the last: a part of its root."""
+    begun = first_told(trace, f"start install/image-{slot}")
+    writes = [i for i in writes_to(lab, trace, f"Root-{slot.upper()}") if i >= begun]
+    return max(writes, key=lambda i: (trace.entries[i].count, i))
+
+
 def state_writes(lab: Lab, trace: Trace) -> list[tuple[int, SlotState]]:
     """The entries that write a copy of the slot state, and what they say."""
     pieces = [(i, trace.entries[i]) for i in writes_to(lab, trace, "EFI")]
@@ -82,3 +89,11 @@ def moved(trace: Trace, index: int, to: int) -> Trace:
 def lost(trace: Trace, index: int) -> Trace:
     """One entry never came to the disk."""
     return trace.splice(index, 1, [NOTHING])
+
+
+def corrupt(trace: Trace, index: int) -> Trace:
+    """One bit of a write is another."""
+    entry = trace.entries[index]
+    data = bytearray(trace.store.read(entry.data, entry.count))
+    data[len(data) // 2] ^= 1
+    return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])
