@@ -57,10 +57,11 @@ def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
 
 
 def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
-    index = largest_of_image(lab, trace, "b")
-    entry = trace.entries[index]
-    there = entry.sector - lab.regions[NEW][0] + lab.regions[OLD][0]
-    return trace.splice(index, 1, [replace(entry, sector=there)])
+    for index in writes_to(lab, trace, NEW):
+        entry = trace.entries[index]
+        there = entry.sector - lab.regions[NEW][0] + lab.regions[OLD][0]
+        trace = trace.splice(index, 1, [replace(entry, sector=there)])
+    return trace
 
 
 def _rollback_never_flushed(_: Lab, trace: Trace) -> Trace:
@@ -77,7 +78,7 @@ UPGRADES: dict[str, Bug] = {
     "no flush between the image and the flip": Bug("upgrade", _no_flush_before_the_flip, "slot B may boot"),
     "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
     "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
-    "a part of it written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
+    "the second image written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
     "an upgrade told before it was made": _told("upgrade"),
     "a rollback never flushed": Bug("rollback", _rollback_never_flushed, "primary=B"),
     "a rollback told before it was made": _told("rollback"),

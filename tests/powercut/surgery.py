@@ -75,7 +75,7 @@ def told_early(trace: Trace, what: str) -> Trace:
     """A change was acknowledged when it began."""
     begun, told = begun_and_told(trace, what)
     marks = [replace(mark, at=begun) if (mark.at, mark.what) == (told, what) else mark for mark in trace.marks]
-    return replace(trace, marks=marks)
+    return replace(trace, marks=sorted(marks, key=lambda mark: mark.at))
 
 
 def moved(trace: Trace, index: int, to: int) -> Trace:
