@@ -31,11 +31,11 @@ SEED = 1
 WANTED = {
     "install": (500, 4000),
     "first-boot": (450, 5000),
-    "config": (300, 4500),
+    "config": (307, 4507),
     "rearm": (15, 15),
     "upgrade": (250, 3000),
     "new-image": (300, 4500),
-    "rollback": (15, 15),
+    "rollback": (8, 8),
     "old-image": (285, 4000),
     "uninstall": (100, 100),
     "wipe": (100, 100),
