@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.powercut.trace import SECTOR, Entry, Store
@@ -15,11 +16,16 @@ from tests.powercut.trace import SECTOR, Entry, Store
 MASK = (1 << 64) - 1
 Undo = tuple[int, int, dict[int, int], range]
 """A region, the sum of it before, where what was overwritten had been, and the sectors that were written."""
+WORTH_KEEPING = 8
+"""Sectors of a write whose sum is kept: the same write is applied and undone again and again."""
 TABLE, BACKUP, REST = "table", "backup table", "rest"
 
 
 class Content:
-    """A disk that was blank. `regions`: name -> first sector and the one behind the last; REST is all else."""
+    """A disk that was blank; a sector of zeros is not kept.
+
+    `regions`: name -> first sector and the one behind the last; REST is all else.
+    """
 
     def __init__(self, store: Store, size_bytes: int, regions: Mapping[str, tuple[int, int]]) -> None:
         self.store = store
@@ -32,6 +38,7 @@ class Content:
             self._region_of += [len(self.names) - 1, 0]
         self._where: list[dict[int, int]] = [{} for _ in self.names]
         self._sums = [0] * len(self.names)
+        self._kept_sums: dict[tuple[range, int], int] = {}
 
     # Changing it
 
@@ -39,7 +46,11 @@ class Content:
         """The disk after a write, or after these sectors of it; and what brings it back."""
         if only is None:
             return [self._set(run, entry.data + run.start - entry.sector) for run in self._split(entry)]
-        return [self._set(range(entry.sector + i, entry.sector + i + 1), entry.data + i) for i in only]
+        pieces = [
+            replace(entry, sector=entry.sector + run.start, count=len(run), data=entry.data + run.start)
+            for run in _runs(only)
+        ]
+        return [undo for piece in pieces for undo in self.apply(piece)]
 
     def revert(self, undo: list[Undo]) -> None:
         """As before an `apply`; the last one first."""
@@ -47,7 +58,7 @@ class Content:
             where = self._where[region]
             if len(old) < len(written):
                 for sector in written:
-                    del where[sector]
+                    where.pop(sector, None)
             where.update(old)
             self._sums[region] = total
 
@@ -58,12 +69,28 @@ class Content:
         old = {sector: where[sector] for sector in where.keys() & written}
         undo = region, total, old, written
         for sector, place in old.items():
-            total -= hash((sector, hashes[place])) if hashes[place] else 0
+            total -= hash((sector, hashes[place]))
         new = hashes[data : data + len(written)]
-        total += sum(hash(pair) for pair in zip(written, new, strict=True) if pair[1])
-        where.update(zip(written, range(data, data + len(written)), strict=True))
+        places = zip(written, range(data, data + len(written)), strict=True)
+        if all(new):
+            where.update(places)
+        else:
+            for sector in old:
+                del where[sector]
+            where.update((sector, place) for sector, place in places if hashes[place])
+        total += self._sum(written, data)
         self._sums[region] = total & MASK
         return undo
+
+    def _sum(self, written: range, data: int) -> int:
+        """What these sectors with that content are in the sum of a region."""
+        if (written, data) in self._kept_sums:
+            return self._kept_sums[written, data]
+        new = self.store.hashes[data : data + len(written)]
+        total = sum(hash(pair) for pair in zip(written, new, strict=True) if pair[1])
+        if len(written) >= WORTH_KEEPING:
+            self._kept_sums[written, data] = total
+        return total
 
     def _split(self, entry: Entry) -> Iterator[range]:
         """The sectors of a write, by region."""
@@ -103,8 +130,7 @@ class Content:
         where = self._where[region]
         first = self._first(name)
         run: list[int] = []
-        filled = sorted(sector for sector, data in where.items() if self.store.hashes[data])
-        for sector in [*filled, -1]:
+        for sector in [*sorted(where), -1]:
             if run and (sector != run[0] + len(run) or where[sector] != where[run[0]] + len(run)):
                 yield (run[0] - first) * SECTOR, self.store.read(where[run[0]], len(run))
                 run = []
@@ -139,3 +165,12 @@ class Content:
                     length += 1
                 yield sector, data, length
                 sector += length
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[range]:
+    """Numbers that rise, as stretches without a gap."""
+    start = 0
+    for index in range(1, len(numbers) + 1):
+        if index == len(numbers) or numbers[index] != numbers[index - 1] + 1:
+            yield range(numbers[start], numbers[index - 1] + 1)
+            start = index

@@ -12,7 +12,6 @@ from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.desk import DESK, written
-from tests.powercut.marks import HEALTHY, Mark
 from tests.powercut.mends import Workshop
 from tests.powercut.promises import broken_promise, known
 from tests.powercut.record import PHASES
@@ -76,7 +75,8 @@ class Lab:
 
     def _at_the_desk(self, name: str) -> Trace:
         begin, _ = self.recording.stretch(list(PHASES)[-1])
-        before = Trace(name, self._entries[:begin], begin, begin, (Mark(0, HEALTHY),), self._store)
+        healthy = tuple(replace(mark, at=0) for mark in self.recording.marks if mark.healthy and mark.at <= begin)
+        before = Trace(name, self._entries[:begin], begin, begin, healthy, self._store)
         entries = [*before.entries, *written(name, self.content(before))]
         return replace(before, entries=entries, end=len(entries))
 

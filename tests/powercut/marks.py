@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.vm.machine import Event
 from tests.vm.writes import SUPERBLOCK
@@ -17,7 +18,8 @@ INSTALLED, HEALTHY = "installed", "healthy"
 class Mark:
     """`at`: so many entries were in the log. `what` was told then, or, where not `acknowledged`, was begun.
 
-    `config`: files below Config, as text; None is no such file. `state`: fields of SlotState.
+    `config`: files below Config, as text; None is no such file. `state`: fields of SlotState. `boots`: the id of the
+    image that is booted next. `healthy`: the id of an image that came up healthy.
     """
 
     at: int
@@ -25,6 +27,8 @@ class Mark:
     acknowledged: bool = True
     config: Mapping[str, str | None] = field(default_factory=dict)
     state: Mapping[str, object] = field(default_factory=dict)
+    boots: str = ""
+    healthy: str = ""
 
 
 class Notes:
@@ -34,12 +38,12 @@ class Notes:
         self.log = log
         self.marks: list[Mark] = []
 
-    def note(self, what: str, *, acknowledged: bool = True, **facts: Mapping[str, object]) -> None:
+    def note(self, what: str, *, acknowledged: bool = True, **facts: Any) -> None:
         """Now. The log's head, which QEMU renews with each entry, says how many there are."""
         with self.log.open("rb") as file:
             head = file.read(SUPERBLOCK.size)
         at = SUPERBLOCK.unpack(head)[2] if len(head) == SUPERBLOCK.size else 0
-        self.marks.append(Mark(at, what, acknowledged, **facts))  # type: ignore[arg-type]
+        self.marks.append(Mark(at, what, acknowledged, **facts))
 
     def on_event(self, event: Event) -> None:
         """A report came."""
@@ -47,7 +51,8 @@ class Notes:
         if kind == "result":
             self.note(INSTALLED if event["result"] == "installed" else str(event["result"]))
         elif kind == "health":
-            self.note(str(event["node"]))
+            healthy = event["node"] == HEALTHY
+            self.note(str(event["node"]), healthy=event["image_id"] if healthy else "")
         else:
             self.note(f"{kind} {event.get('name', '')}".strip())
 

@@ -3,7 +3,8 @@
 Until the disk is a finished node, nothing starts from it, and the installer does not take it for one.
 Once it is one, everything is there: GRUB, both slots whole, a slot state, a Config and a Logging that can be
 mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one.
-No slot is good before a boot of it was healthy.
+No slot is good before a boot of its image was healthy. What is booted next is the image that was told: the old one
+until an upgrade or a rollback began, the new one once it said that it is done, and one of both between.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoinstall.slots import Slot
 from tests.powercut.boots import Broken, Eyes
-from tests.powercut.marks import HEALTHY, INSTALLED, Mark
+from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
 
 
@@ -22,7 +22,8 @@ class Known:
     """What had been told at a point of the log: done things are in force, begun ones may be."""
 
     installed: bool
-    healthy: bool
+    healthy: frozenset[str]
+    boots: frozenset[str]
     config: Mapping[str, frozenset[str | None]]
     state: Mapping[str, frozenset[object]]
 
@@ -31,20 +32,25 @@ def known(marks: Sequence[Mark], at: int) -> Known:
     """What holds for a cut before entry `at`. What was begun there had not written anything yet."""
     config: dict[str, frozenset[str | None]] = {}
     state: dict[str, frozenset[object]] = {}
-    told = set()
+    told: set[str] = set()
+    healthy: frozenset[str] = frozenset()
+    boots: frozenset[str] = frozenset()
     for mark in marks:
         if mark.at > at:
             break
         if not mark.acknowledged and mark.at == at:
             continue
+        if mark.boots:
+            boots = frozenset([mark.boots]) | (frozenset() if mark.acknowledged else boots)
         if mark.acknowledged:
             told.add(mark.what)
+            healthy |= {mark.healthy} - {""}
             config.update({path: frozenset([text]) for path, text in mark.config.items()})
             state.update({name: frozenset([value]) for name, value in mark.state.items()})
         else:
             config.update({path: config.get(path, frozenset([None])) | {text} for path, text in mark.config.items()})
             state.update({name: state[name] | {value} for name, value in mark.state.items() if name in state})
-    return Known(INSTALLED in told, HEALTHY in told, config, state)
+    return Known(INSTALLED in told, healthy, boots, config, state)
 
 
 def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
@@ -59,8 +65,8 @@ def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
     try:
         return (
             eyes.loader_problem()
-            or _slots(eyes)
             or _state(eyes, told)
+            or slots_problem(eyes, told)
             or _filesystems(workshop)
             or _config(workshop, told)
         )
@@ -68,7 +74,7 @@ def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
         return str(broken)
 
 
-def _slots(eyes: Eyes) -> str:
+def slots_problem(eyes: Eyes, told: Known) -> str:
     """What GRUB may boot, now or when that fails, is whole, and one of the images that were brought here."""
     state = eyes.esp.state
     for slot in (eyes.picked, eyes.picked.other):
@@ -77,6 +83,12 @@ def _slots(eyes: Eyes) -> str:
                 return f"slot {slot} may boot: {problem}"
             if eyes.image_id(slot) not in eyes.known.image_ids:
                 return f"slot {slot} may boot, and holds an image that nobody brought"
+        if state.good(slot) and eyes.image_id(slot) not in told.healthy:
+            return f"slot {slot} is good, and no boot of its image was healthy yet"
+    if told.boots and eyes.image_id(eyes.picked) not in told.boots:
+        return (
+            f"slot {eyes.picked} boots next, and holds image {eyes.image_id(eyes.picked)}: not the one that was told"
+        )
     return ""
 
 
@@ -84,8 +96,6 @@ def _state(eyes: Eyes, told: Known) -> str:
     esp = eyes.esp
     if not any(esp.copies):
         return "neither copy of the slot state is whole"
-    if not told.healthy and any(esp.state.good(slot) for slot in Slot):
-        return "a slot is good, and no boot was healthy yet"
     for name, allowed in told.state.items():
         if (found := getattr(esp.state, name)) not in allowed:
             return f"the slot state says {name}={found}, told was {sorted(map(str, allowed))}"

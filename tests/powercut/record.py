@@ -1,10 +1,12 @@
-"""A machine that installs itself, becomes a node and is configured, with every write to its disk on record.
+"""A machine that installs itself, becomes a node, is configured, upgraded and rolled back: every write on record.
 
 One log holds it all, from the blank disk on; each phase is a stretch of it, and a trace. A new verb: a row in PHASES.
 """
 
 from __future__ import annotations
 
+import random
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from tests.powercut.marks import INSTALLED, Notes
-from tests.vm.hardware import DISK_BYTES, Bus, Disk, Firmware, Hardware, new_disk
+from tests.vm.hardware import DISK_BYTES, MIB, Bus, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, build
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED, as_root
+from tests.vm.kept import config_hash
 from tests.vm.machine import Machine
+from tests.vm.newer import derived, write_iso
 from tests.vm.ssh import new_key
 
 BOOT_FILES = ("boot.img", "core.img", "BOOTX64.EFI", "grub.cfg")
+NEWER = "newer.medium"
+"""The file with the second image, as a medium has it; and the machine has it as its second disk."""
+NEWER_DEVICE = "/dev/disk/by-id/virtio-NEWER"
+BALLAST_BYTES = 9 * MIB
+"""By which the initrd of the second image is larger: what lies behind it in the slot does not lie where it lay."""
 SSH_LIMIT_S = 120
+UPGRADE_LIMIT_S = 300
 
 
 @dataclass(frozen=True)
@@ -37,16 +47,33 @@ class Setting:
 
 @dataclass(frozen=True)
 class Session:
-    """A machine under record, and who takes notes."""
+    """A machine under record, and who takes notes. The image that it installs itself from, and the one after that."""
 
     machine: Machine
     notes: Notes
+    first: Image
+    second: Image
 
-    def change(self, what: str, script: str, **facts: Any) -> None:
+    def change(self, what: str, script: str, limit_s: float = SSH_LIMIT_S, **facts: Any) -> None:
         """Do something as root on the node; when it says that it is done, `facts` must last."""
         self.notes.note(what, acknowledged=False, **facts)
-        as_root(self.machine, script, SSH_LIMIT_S)
+        as_root(self.machine, script, limit_s)
         self.notes.note(what, **facts)
+
+    def comes_up(self, slot: str) -> None:
+        """The node does, from this slot, with all that it does at boot."""
+        healthy = self.machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        assert healthy.group(1) == slot, healthy.group(0)
+        self.machine.ssh.wait(SSH_LIMIT_S)
+        self.machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
+
+    def reboot(self, slot: str, **may_be: object) -> None:
+        """Down in order, and up again, with the Config that was there."""
+        before = config_hash(self.machine)
+        self.notes.note("reboot", acknowledged=False, state=may_be)
+        as_root(self.machine, "systemctl reboot --no-block")
+        self.comes_up(slot)
+        assert config_hash(self.machine) == before
 
 
 def install(session: Session) -> None:
@@ -56,16 +83,14 @@ def install(session: Session) -> None:
     machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
     result = machine.result(INSTALL_LIMIT_S)
     keys = {f"etc/upper/ssh/ssh_host_{kind(key)}_key.pub": f"{key}\n" for key in result["host_keys"]}
-    session.notes.note("result", config=keys, state={"primary": "A", "end": True})
+    state = {"primary": "A", "end": True}
+    session.notes.note("result", config=keys, state=state, boots=session.first.image_id)
 
 
 def first_boot(session: Session) -> None:
     """GRUB counts, the node comes up, and is marked good."""
-    machine = session.machine
-    machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-    machine.ssh.wait(SSH_LIMIT_S)
-    machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
-    session.notes.note("marked good", state={"a_ok": True, "primary": "A"})
+    session.comes_up("A")
+    session.notes.note("marked good", state={"a_ok": True, "primary": "A", "b_ok": False, "b_try": 3})
 
 
 def configure(session: Session) -> None:
@@ -87,14 +112,32 @@ def rearm(session: Session) -> None:
     session.change("rearm", "systemctl start autoinstall-rearm.service", state={"a_try": 3, "a_ok": True})
 
 
-def reboot(session: Session) -> None:
-    """Down in order, and up again."""
-    machine = session.machine
-    session.notes.note("reboot", acknowledged=False, state={"a_try": 2})
-    as_root(machine, "systemctl reboot --no-block")
-    machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-    machine.ssh.wait(SSH_LIMIT_S)
-    machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
+def upgrade(session: Session) -> None:
+    """The second image into the slot that does not run."""
+    newer = session.machine.work_dir / NEWER
+    session.machine.plug(Disk(newer, serial="NEWER", boot_index=None))
+    as_root(session.machine, f"udevadm wait --timeout=30 {NEWER_DEVICE}")
+    session.notes.note("disarm", acknowledged=False, state={"b_try": 0})
+    after = {"primary": "B", "b_try": 3, "b_ok": False}
+    command = f"autoinstall upgrade {NEWER_DEVICE}"
+    session.change("upgrade", command, UPGRADE_LIMIT_S, state=after, boots=session.second.image_id)
+
+
+def new_image(session: Session) -> None:
+    """Down in order, up with the second image, which is marked good."""
+    session.reboot("B", b_try=2, b_ok=True)
+    session.notes.note("marked good", state={"b_ok": True})
+
+
+def rollback(session: Session) -> None:
+    """The first image is to be booted again."""
+    after = {"primary": "A", "a_try": 3}
+    session.change("rollback", "autoinstall rollback", state=after, boots=session.first.image_id)
+
+
+def old_image(session: Session) -> None:
+    """Down in order, and up again with the first image, which was good before."""
+    session.reboot("A", a_try=2)
 
 
 PHASES: dict[str, Callable[[Session], None]] = {
@@ -102,7 +145,10 @@ PHASES: dict[str, Callable[[Session], None]] = {
     "first-boot": first_boot,
     "config": configure,
     "rearm": rearm,
-    "reboot": reboot,
+    "upgrade": upgrade,
+    "new-image": new_image,
+    "rollback": rollback,
+    "old-image": old_image,
 }
 """In their order. The name is the name of the trace."""
 
@@ -115,18 +161,24 @@ def record(setting: Setting, place: Path) -> None:
     (place / "image").mkdir()
     build(place / "image", words)
     image = Image(place / "image")
+    ballast = {"ballast": random.Random(1).randbytes(BALLAST_BYTES)}
+    newer = derived(image, place / "newer", f"{image.manifest['version']}+newer", ballast)
+    write_iso(newer, place / NEWER)
     log = place / "writes.log"
     disk = Disk(new_disk(place / "disk.raw", DISK_BYTES), bus=setting.bus, write_log=log)
     hardware = Hardware(setting.firmware, disks=(disk,), cdrom=image.iso, reboots=True, cpus=2)
     notes = Notes(log)
     with Machine(hardware, place, key=key) as machine:
         machine.hand_events_to(notes.on_event)
+        session = Session(machine, notes, image, newer)
         for name, run in PHASES.items():
-            run(Session(machine, notes))
+            run(session)
             notes.note(f"end of {name}")
     assert any(mark.what == INSTALLED for mark in notes.marks)
     notes.save(place / "marks.json")
     _keep(image, place)
+    (newer.place / "manifest.json").rename(place / "manifest-newer.json")
+    shutil.rmtree(newer.place)
     disk.path.unlink()
 
 

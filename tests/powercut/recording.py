@@ -12,7 +12,7 @@ from autoinstall.host import Host
 from autoinstall.image.cache import Cache, Product, digest
 from tests.powercut.boots import Brought
 from tests.powercut.marks import Mark, load
-from tests.powercut.record import BOOT_FILES, PHASES, Setting, record
+from tests.powercut.record import BOOT_FILES, NEWER, PHASES, Setting, record
 from tests.vm.hardware import Bus, Firmware
 from tests.vm.image import ROOT, Image, cache
 
@@ -42,6 +42,16 @@ class Recording:
     def iso(self) -> Path:
         """What the machine installed itself from."""
         return Image(self.place).iso
+
+    @property
+    def newer(self) -> Path:
+        """The second image, as a disk with a medium on it."""
+        return self.place / NEWER
+
+    @property
+    def key(self) -> Path:
+        """admin's ssh key."""
+        return self.place / "key"
 
     @cached_property
     def brought(self) -> Brought:

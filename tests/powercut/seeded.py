@@ -6,29 +6,33 @@ Each is what a writer with that bug would have sent to the disk; no machine need
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from autoinstall.slots import Slot, fresh, mark_good, render_env
 from tests.powercut.content import Content
 from tests.powercut.fat import ENTRY_BYTES
 from tests.powercut.lab import Lab, Violation
 from tests.powercut.marks import HEALTHY
-from tests.powercut.trace import FLUSH, NOTHING, SECTOR, Entry, Trace
+from tests.powercut.seeded_upgrades import UPGRADES
+from tests.powercut.surgery import (
+    Bug,
+    begun_and_told,
+    commit,
+    corrupt,
+    first_told,
+    largest_of_image,
+    lost,
+    moved,
+    told_early,
+    without_flushes,
+    writes_to,
+)
+from tests.powercut.trace import FLUSH, SECTOR, Entry, Trace
 
 STATES = 0  # all that are sure, and one round of drawn ones
 ENV_NAME = b"ENV        "
 FREE_CLUSTER = 0x8000
-
-
-@dataclass(frozen=True)
-class Bug:
-    """Something wrong in a phase, and a part of what must be reported. `quick`: one of those for every day."""
-
-    phase: str
-    put_in: Callable[[Lab, Trace], Trace]
-    told: str
-    quick: bool = False
 
 
 def caught(lab: Lab, name: str, seed: int) -> list[Violation]:
@@ -38,103 +42,44 @@ def caught(lab: Lab, name: str, seed: int) -> list[Violation]:
     return found if found and bug.told in found[-1].problem else []
 
 
-# Finding things
-
-
-def _at(trace: Trace, what: str) -> int:
-    """The entry before which `what` was first told in the trace."""
-    return next(mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin)
-
-
-def _told(trace: Trace, what: str) -> tuple[int, int]:
-    """Where a change was begun, and where it was acknowledged."""
-    found = [mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin]
-    return found[0], found[1]
-
-
-def _commit(trace: Trace) -> int:
-    """The last write to sector 0."""
-    return max(i for i in range(trace.begin, trace.end) if trace.entries[i].count and not trace.entries[i].sector)
-
-
-def _writes(lab: Lab, trace: Trace, region: str) -> list[int]:
-    first, end = lab.regions[region]
-    return [i for i in range(trace.begin, trace.end) if first <= trace.entries[i].sector < end]
-
-
-# Changing things
-
-
-def _without_flushes(trace: Trace, begin: int, end: int) -> Trace:
-    entries = list(trace.entries)
-    entries[begin:end] = [
-        NOTHING if entry.is_flush else replace(entry, is_durable=False) for entry in entries[begin:end]
-    ]
-    return replace(trace, entries=entries)
-
-
-def _moved(trace: Trace, index: int, to: int) -> Trace:
-    """One entry elsewhere, flushed there."""
-    entry = trace.entries[index]
-    if to > index:
-        return trace.splice(to, 0, [entry, FLUSH]).splice(index, 1, [NOTHING])
-    return trace.splice(index, 1, [NOTHING]).splice(to, 0, [entry, FLUSH])
-
-
-def _lost(trace: Trace, index: int) -> Trace:
-    return trace.splice(index, 1, [NOTHING])
-
-
 # The bugs
 
 
 def _no_flush_before_commit(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, _at(trace, "start install/image-a"), _commit(trace))
+    return without_flushes(trace, first_told(trace, "start install/image-a"), commit(trace))
 
 
 def _no_flush_of_config(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, _at(trace, "start install/config"), _commit(trace))
+    return without_flushes(trace, first_told(trace, "start install/config"), commit(trace))
 
 
 def _commit_first(_: Lab, trace: Trace) -> Trace:
-    return _moved(trace, _commit(trace), _at(trace, "finish install/partition-table"))
+    return moved(trace, commit(trace), first_told(trace, "finish install/partition-table"))
 
 
 def _commit_before_slot_b(_: Lab, trace: Trace) -> Trace:
-    return _moved(trace, _commit(trace), _at(trace, "start install/image-b"))
+    return moved(trace, commit(trace), first_told(trace, "start install/image-b"))
 
 
 def _commit_never_flushed(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, _commit(trace), trace.end)
+    return without_flushes(trace, commit(trace), trace.end)
 
 
 def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
-    index = _image_write(lab, trace, "a")
-    entry = trace.entries[index]
-    data = bytearray(trace.store.read(entry.data, entry.count))
-    data[len(data) // 2] ^= 1
-    return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])
+    return corrupt(trace, largest_of_image(lab, trace, "a"))
 
 
 def _lost_write(lab: Lab, trace: Trace) -> Trace:
-    return _lost(trace, _image_write(lab, trace, "b"))
-
-
-def _image_write(lab: Lab, trace: Trace, slot: str) -> int:
-    """The largest write of an image into its slot."""
-    writes = [
-        i for i in _writes(lab, trace, f"Root-{slot.upper()}") if i >= _at(trace, f"start install/image-{slot}")
-    ]
-    return max(writes, key=lambda i: trace.entries[i].count)
+    return lost(trace, largest_of_image(lab, trace, "b"))
 
 
 def _core_after_commit(lab: Lab, trace: Trace) -> Trace:
-    return _moved(trace, _writes(lab, trace, "BIOS-boot")[-1], _commit(trace) + 1)
+    return moved(trace, writes_to(lab, trace, "BIOS-boot")[-1], commit(trace) + 1)
 
 
 def _table_after_commit(lab: Lab, trace: Trace) -> Trace:
-    (table,) = [i for i in _writes(lab, trace, "table") if trace.entries[i].sector == 1 and _has_data(trace, i)]
-    return _moved(trace, table, _commit(trace) + 1)
+    (table,) = [i for i in writes_to(lab, trace, "table") if trace.entries[i].sector == 1 and _has_data(trace, i)]
+    return moved(trace, table, commit(trace) + 1)
 
 
 def _has_data(trace: Trace, index: int) -> bool:
@@ -143,11 +88,11 @@ def _has_data(trace: Trace, index: int) -> bool:
 
 
 def _good_before_health(lab: Lab, trace: Trace) -> Trace:
-    health = _at(trace, HEALTHY)
-    late = [i for i in _writes(lab, trace, "EFI") if i >= health]
+    health = first_told(trace, HEALTHY)
+    late = [i for i in writes_to(lab, trace, "EFI") if i >= health]
     early = [trace.entries[i] for i in late]
     for index in late:
-        trace = _lost(trace, index)
+        trace = lost(trace, index)
     return trace.splice(health - 1, 0, [*early, FLUSH])
 
 
@@ -174,7 +119,7 @@ def _half_an_env(lab: Lab, trace: Trace) -> Trace:
     good = mark_good(fresh(2), Slot.A)
     data = render_env(good)
     late = data[:25].ljust(512, b"#")[:511] + b"\n" + data[25:].ljust(512, b"#")[:512]
-    writes = [i for i in _writes(lab, trace, "EFI") if i >= _at(trace, HEALTHY)]
+    writes = [i for i in writes_to(lab, trace, "EFI") if i >= first_told(trace, HEALTHY)]
     new = [
         replace(trace.entries[i], data=trace.store.add(late), count=2) for i in writes if trace.entries[i].count == 2
     ]
@@ -182,9 +127,9 @@ def _half_an_env(lab: Lab, trace: Trace) -> Trace:
 
 
 def _instead_of_mark_good(lab: Lab, trace: Trace, new: list[Entry]) -> Trace:
-    """Other writes right before those with which the slot is marked good."""
-    first = min(i for i in _writes(lab, trace, "EFI") if i >= _at(trace, HEALTHY))
-    return trace.splice(first, 0, new)
+    """Other writes right before those with which the slot is marked good; nothing else is under way."""
+    first = min(i for i in writes_to(lab, trace, "EFI") if i >= first_told(trace, HEALTHY))
+    return trace.splice(first, 0, [FLUSH, *new])
 
 
 def _env_entries(lab: Lab, trace: Trace) -> Iterator[tuple[int, bytes, int]]:
@@ -210,34 +155,30 @@ def _sector(trace: Trace, at: int, data: bytes) -> Entry:
 
 
 def _no_fsync_of_a_file(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, *_told(trace, "a new file, fsync"))
+    return without_flushes(trace, *begun_and_told(trace, "a new file, fsync"))
 
 
 def _no_fsync_before_rename(lab: Lab, trace: Trace) -> Trace:
     """The content of a file comes to the disk after its new name."""
-    begun, told = _told(trace, "a file replaced by rename")
+    begun, told = begun_and_told(trace, "a file replaced by rename")
     content = [
         i
-        for i in _writes(lab, trace, "Config")
+        for i in writes_to(lab, trace, "Config")
         if begun <= i < told and trace.store.read(trace.entries[i].data).startswith(b"value 0\n")
     ]
-    return _moved(trace, content[-1], told)
+    return moved(trace, content[-1], told)
 
 
 def _told_too_early(_: Lab, trace: Trace) -> Trace:
-    begun, told = _told(trace, "hostnamectl")
-    marks = [
-        replace(mark, at=begun) if mark.at == told and mark.what == "hostnamectl" else mark for mark in trace.marks
-    ]
-    return replace(trace, marks=marks)
+    return told_early(trace, "hostnamectl")
 
 
 def _disk_without_flushes(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, trace.begin, trace.end)
+    return without_flushes(trace, trace.begin, trace.end)
 
 
 def _rearm_never_flushed(_: Lab, trace: Trace) -> Trace:
-    return _without_flushes(trace, *_told(trace, "rearm"))
+    return without_flushes(trace, *begun_and_told(trace, "rearm"))
 
 
 SEEDED: dict[str, Bug] = {
@@ -250,7 +191,7 @@ SEEDED: dict[str, Bug] = {
     "a write to a slot lost": Bug("install", _lost_write, "slot B may boot"),
     "GRUB's core image after the commit mark": Bug("install", _core_after_commit, "core image"),
     "the partition table after the commit mark": Bug("install", _table_after_commit, "backup table alone"),
-    "good before a boot was healthy": Bug("first-boot", _good_before_health, "no boot was healthy yet", quick=True),
+    "good before a boot was healthy": Bug("first-boot", _good_before_health, "no boot of its image", quick=True),
     "the slot state written as grub-editenv does": Bug("first-boot", _like_grub_editenv, "neither copy", quick=True),
     "the slot state renamed into its place on FAT": Bug("first-boot", _renamed_on_fat, "neither copy"),
     "the slot state spread over two sectors": Bug("first-boot", _half_an_env, "neither copy"),
@@ -259,4 +200,8 @@ SEEDED: dict[str, Bug] = {
     "no fsync before a rename": Bug("config", _no_fsync_before_rename, "etc/upper/lab.conf"),
     "a change told before it was made": Bug("config", _told_too_early, "etc/upper/hostname"),
     "the attempts given back, never flushed": Bug("rearm", _rearm_never_flushed, "a_try=2"),
+    **UPGRADES,
+    "the second image good before a boot was healthy": Bug(
+        "new-image", _good_before_health, "no boot of its image", quick=True
+    ),
 }

@@ -5,18 +5,22 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstall.slots import Slot, SlotState, pick
+from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import Content
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.ext4 import Ext4
 from tests.powercut.fat import Fat, Unreadable
 from tests.powercut.lab import states
 from tests.powercut.marks import HEALTHY, INSTALLED, Mark
-from tests.powercut.promises import known
+from tests.powercut.promises import Known, known, slots_problem
 from tests.powercut.trace import FLUSH, SECTOR, Entry, Store, Trace
 
 Writes = list[tuple[int, int, int]]
@@ -132,7 +136,72 @@ def test_what_was_begun_may_be_and_what_was_told_must_be() -> None:
     assert known(marks, 9).state == {"a_try": {3}}
     assert known(marks, 10).state == {"a_try": {3, 2}}
     assert not known(marks, 11).installed
-    assert known(marks, 12).installed and HEALTHY not in known(marks, 12).config
+    assert known(marks, 12).installed and not known(marks, 12).healthy
+
+
+def test_what_boots_next_is_the_old_image_the_new_one_once_told_and_either_between() -> None:
+    marks = [
+        Mark(3, INSTALLED, boots="old"),
+        Mark(5, HEALTHY, healthy="old"),
+        Mark(7, "upgrade", acknowledged=False, boots="new"),
+        Mark(9, "upgrade", boots="new"),
+        Mark(11, HEALTHY, healthy="new"),
+    ]
+    told = [(known(marks, at).boots, known(marks, at).healthy) for at in (2, 4, 6, 8, 10, 12)]
+    assert told == [
+        (set(), set()),
+        ({"old"}, set()),
+        ({"old"}, {"old"}),
+        ({"old", "new"}, {"old"}),
+        ({"new"}, {"old"}),
+        ({"new"}, {"old", "new"}),
+    ]
+
+
+def disk_with(state: SlotState, images: dict[Slot, str]) -> Eyes:
+    """What is seen of a finished node."""
+    return cast(
+        Eyes,
+        SimpleNamespace(
+            esp=SimpleNamespace(state=state),
+            picked=pick(state)[0],
+            slot_problem=lambda slot: "" if images[slot] else "half of it is missing",
+            image_id=images.__getitem__,
+            known=Brought({}, frozenset({"old", "new"})),
+        ),
+    )
+
+
+OLD_RUNS = SlotState(Slot.A, 3, True, 0, False)
+HALF = {Slot.A: "old", Slot.B: ""}
+BOTH = {Slot.A: "old", Slot.B: "new"}
+
+
+@pytest.mark.parametrize(
+    ("state", "images", "problem"),
+    [
+        (OLD_RUNS, HALF, ""),
+        (OLD_RUNS, {Slot.A: "", Slot.B: "new"}, "slot A may boot: half"),
+        (replace(OLD_RUNS, b_try=1), HALF, "slot B may boot: half"),
+        (replace(OLD_RUNS, b_ok=True), HALF, "slot B may boot: half"),
+        (replace(OLD_RUNS, b_try=3), {Slot.A: "old", Slot.B: "other"}, "nobody brought"),
+        (replace(OLD_RUNS, b_try=3, primary=Slot.B), BOTH, ""),
+        (replace(OLD_RUNS, b_try=3, b_ok=True), BOTH, "slot B is good, and no boot of its image"),
+    ],
+)
+def test_a_slot_that_may_boot_is_whole_and_good_only_after_a_boot(
+    state: SlotState, images: dict[Slot, str], problem: str
+) -> None:
+    told = Known(True, frozenset({"old"}), frozenset({"old", "new"}), {}, {})
+    found = slots_problem(disk_with(state, images), told)
+    assert problem in found if problem else not found
+
+
+def test_what_boots_next_is_what_was_told() -> None:
+    eyes = disk_with(replace(OLD_RUNS, b_try=3, primary=Slot.B), BOTH)
+    for boots, is_kept in (({"new"}, True), ({"new", "old"}, True), ({"old"}, False)):
+        told = Known(True, frozenset({"old"}), frozenset(boots), {}, {})
+        assert ("not the one that was told" not in slots_problem(eyes, told)) is is_kept
 
 
 def test_a_splice_takes_the_marks_behind_it_along() -> None:

@@ -160,6 +160,13 @@ class Machine:
         """Ask the machine to let go of a disk, and go on; the disk is gone when DEVICE_DELETED has come."""
         self.qmp("device_del", id=f"{disk.id}-dev")
 
+    def fail(self, disk: Disk, rules: Path) -> None:
+        """From now on, a disk that is there fails by these rules of QEMU's blkdebug."""
+        self.qmp(
+            "blockdev-add", **{"driver": "blkdebug", "config": str(rules), "image": disk.id, "node-name": "faults"}
+        )
+        self.qmp("qom-set", path=f"/machine/peripheral/{disk.id}-dev", property="drive", value="faults")
+
     def save(self, state: Path) -> None:
         """Stop the machine and write its state; an equal machine with `incoming` can `resume` from it."""
         self.qmp("stop")

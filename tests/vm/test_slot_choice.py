@@ -1,14 +1,14 @@
 """GRUB's state machine and slots.py: the same choice, the same counting, whatever the files on the ESP hold.
 
 A disk with nothing on it but GRUB as an install copies it, and slots without a kernel: GRUB says what it would
-boot, and the power goes.
+boot, and is reset.
 """
 
 from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,14 @@ from autoinstall.image.layers import NODE_GRUB_CFG
 from autoinstall.node.state import STATE_COPIES
 from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, Slot, SlotState, parse_env, pick, read_state, render_env
 from tests.vm.disk import DiskImage
-from tests.vm.hardware import MIB, Disk, Hardware
+from tests.vm.hardware import MIB, Disk, Firmware, Hardware
 from tests.vm.image import Image, Shared
 from tests.vm.machine import Machine
+from tests.vm.watch import NEVER
 
 SEED = 2
-CASES = 4
-MANY_CASES = 300
+CASES = {Firmware.BIOS: 30, Firmware.UEFI: 4}
+MANY_CASES = {Firmware.BIOS: 300, Firmware.UEFI: 30}
 BOOT_LIMIT_S = 60
 DISK_BYTES = 64 * MIB
 ESP_MIB = 40
@@ -69,29 +70,29 @@ def grub_disk(image: Image, shared: Shared) -> Path:
 
 
 def make_disk(image: Image, disk: Path) -> None:
-    """A table, GRUB, its configuration, and a slot.cfg in each slot."""
+    """A table, GRUB, its configuration, and two slots."""
     with disk.open("wb") as file:
         file.truncate(DISK_BYTES)
     subprocess.run(["sfdisk", "-q", disk], input=TABLE, text=True, check=True)
     parts = DiskImage(disk).table
-    content = disk.parent / "content"
-    content.mkdir()
-    (content / "slot.cfg").write_text('set slot_version="1"\nset slot_kargs="root=none"\n')
     for label in ("Root-A", "Root-B"):
-        words = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", content]
+        words = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal"]
         subprocess.run([*words, "-E", f"offset={parts[label].start_bytes}", disk, "4M"], check=True)
-    _put(disk, parts["EFI"].start_bytes, _esp(disk.with_name("esp")).read_bytes())
+    _put(disk, parts["EFI"].start_bytes, _esp(image, disk.with_name("esp")).read_bytes())
     _put(disk, parts["BIOS-boot"].start_bytes, _boot_file(image, "core.img"))
     table_in_sector_0 = DiskImage(disk).sector_zero[440:]
     _put(disk, 0, _boot_file(image, "boot.img")[:440] + table_in_sector_0)
 
 
-def _esp(path: Path) -> Path:
+def _esp(image: Image, path: Path) -> Path:
     with path.open("wb") as file:
         file.truncate(ESP_MIB * MIB)
     subprocess.run(["mkfs.vfat", "-F", "32", "-s", "1", path], check=True, capture_output=True)
-    subprocess.run(["mmd", "-i", path, "::grub", "::state1", "::state2"], check=True)
+    subprocess.run(["mmd", "-i", path, "::grub", "::state1", "::state2", "::EFI", "::EFI/BOOT"], check=True)
     subprocess.run(["mcopy", "-i", path, NODE_GRUB_CFG, "::grub/grub.cfg"], check=True)
+    loader = path.with_name("BOOTX64.EFI")
+    loader.write_bytes(_boot_file(image, "BOOTX64.EFI"))
+    subprocess.run(["mcopy", "-i", path, loader, "::EFI/BOOT/BOOTX64.EFI"], check=True)
     return path
 
 
@@ -106,29 +107,46 @@ def _boot_file(image: Image, name: str) -> bytes:
     return subprocess.run(words, check=True, capture_output=True).stdout
 
 
-def agree(grub_disk: Path, env: Env, work_dir: Path) -> None:
-    """GRUB boots what `pick` says, and leaves what `pick` leaves in every copy that it can write."""
-    work_dir.mkdir()
+def fill(disk: DiskImage, env: Env, version: int) -> None:
+    """Both copies of the slot state, and what the slots say that they hold."""
+    for name, content in zip(STATE_COPIES, env, strict=True):
+        disk.put_esp_file(name, content)
+    entry = disk.path.with_name("slot.cfg")
+    entry.write_text(f'set slot_version="{version}"\nset slot_kargs="root=none"\n')
+    for label in ("Root-A", "Root-B"):
+        disk.put_ext_file(label, "slot.cfg", entry)
+
+
+def agree(grub_disk: Path, firmware: Firmware, contents: Iterable[Env], work_dir: Path) -> None:
+    """GRUB boots what `pick` says, and leaves what `pick` leaves in every copy that it can write.
+
+    One machine for all: it is reset, and finds other files on its disk.
+    """
     disk = work_dir / "disk.raw"
     subprocess.run(["cp", "--sparse=always", grub_disk, disk], check=True)
-    for name, content in zip(STATE_COPIES, env, strict=True):
-        DiskImage(disk).put_esp_file(name, content)
-    expected, counted = pick(read_state(*env))
-    with Machine(Hardware(disks=(Disk(disk),)), work_dir, name="grub") as machine:
-        booted = machine.wait_for_line("autoinstall: booting slot ([AB])", BOOT_LIMIT_S).group(1)
-    assert booted == expected.value, f"{env} boots {booted}"
-    for name, before in zip(STATE_COPIES, env, strict=True):
-        after = parse_env(DiskImage(disk).esp_file(name))
-        if len(before) == ENV_BYTES and parse_env(before) is not None:
-            assert after == counted, f"{name} of {env}"
+    with Machine(Hardware(firmware, disks=(Disk(disk),), reboots=True), work_dir, name="grub") as machine:
+        for number, env in enumerate(contents):
+            machine.qmp("stop")
+            fill(DiskImage(disk), env, number)
+            machine.qmp("system_reset")
+            machine.qmp("cont")
+            line = rf"autoinstall: booting slot ([AB]), {number}\b"
+            booted = machine.wait_for_line(line, BOOT_LIMIT_S, unless=NEVER).group(1)
+            machine.qmp("stop")
+            expected, counted = pick(read_state(*env))
+            assert booted == expected.value, f"{env} boots {booted}"
+            for name, before in zip(STATE_COPIES, env, strict=True):
+                after = parse_env(DiskImage(disk).esp_file(name))
+                if len(before) == ENV_BYTES and parse_env(before) is not None:
+                    assert after == counted, f"{name} of {env}"
 
 
-def test_grub_picks_and_counts_as_slots_py_says(grub_disk: Path, tmp_path: Path) -> None:
-    for number, env in enumerate(envs(SEED, CASES)):
-        agree(grub_disk, env, tmp_path / str(number))
+@pytest.mark.parametrize("firmware", list(Firmware), ids=lambda firmware: firmware.value)
+def test_grub_picks_and_counts_as_slots_py_says(grub_disk: Path, tmp_path: Path, firmware: Firmware) -> None:
+    agree(grub_disk, firmware, envs(SEED, CASES[firmware]), tmp_path)
 
 
 @pytest.mark.exhaustive
-def test_grub_picks_and_counts_as_slots_py_says_every_time(grub_disk: Path, tmp_path: Path) -> None:
-    for number, env in enumerate(envs(SEED + 1, MANY_CASES)):
-        agree(grub_disk, env, tmp_path / str(number))
+@pytest.mark.parametrize("firmware", list(Firmware), ids=lambda firmware: firmware.value)
+def test_grub_picks_as_slots_py_says_of_hundreds(grub_disk: Path, tmp_path: Path, firmware: Firmware) -> None:
+    agree(grub_disk, firmware, envs(SEED + 1, MANY_CASES[firmware]), tmp_path)

@@ -16,6 +16,7 @@ from tests.vm.disk import DiskImage, partition_bytes
 from tests.vm.hardware import Disk, Firmware, Hardware
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S, SSH_LIMIT_S, Installed, as_root
+from tests.vm.kept import config_hash
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.newer import PANIC, derived, describe, put_image, write_iso
@@ -29,7 +30,6 @@ UPGRADE_LIMIT_S = 300
 NEVER = re.compile(r"(?!)")
 """A boot that fails is what these tests wait for."""
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
-KEPT = "cd /config && find . -type f ! -path './autoinstall/*' ! -path './var/*' ! -name '.*'"
 
 
 def version_of(image: Image, more: str) -> str:
@@ -105,7 +105,7 @@ def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.ssh.wait(SSH_LIMIT_S)
         machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
-        config = as_root(machine, f"{KEPT} | sort | xargs -d '\\n' sha256sum")
+        config = config_hash(machine)
         refused = machine.ssh.run("sudo -n autoinstall rollback")
         assert refused.returncode == 3, refused
         assert "slot B holds no image that was ever found good" in refused.stderr
@@ -118,7 +118,7 @@ def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
         machine.ssh.wait(SSH_LIMIT_S)
         machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
-        assert as_root(machine, f"{KEPT} | sort | xargs -d '\\n' sha256sum") == config
+        assert config_hash(machine) == config
         status = json.loads(as_root(machine, "autoinstall status --json"))
         assert (status["slot"], status["slots"]["B"]["image_id"]) == ("B", new.image_id)
         assert (status["slots"]["B"]["good"], status["slots"]["A"]["role"]) == (True, "RootBackup")

@@ -1,0 +1,85 @@
+"""Bugs of an upgrade and of a rollback, put into their traces on purpose. More of them: seeded.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autoinstall.slots import Slot
+from tests.powercut.lab import Lab
+from tests.powercut.surgery import (
+    Bug,
+    begun_and_told,
+    corrupt,
+    largest_of_image,
+    lost,
+    state_writes,
+    told_early,
+    without_flushes,
+    writes_to,
+)
+from tests.powercut.trace import FLUSH, Trace
+
+NEW, OLD = "Root-B", "Root-A"
+
+
+def _disarm(lab: Lab, trace: Trace) -> list[int]:
+    return [i for i, state in state_writes(lab, trace) if state.primary is Slot.A and not state.b_try]
+
+
+def _flip(lab: Lab, trace: Trace) -> list[int]:
+    return [i for i, state in state_writes(lab, trace) if state.primary is Slot.B]
+
+
+def _not_disarmed(lab: Lab, trace: Trace) -> Trace:
+    for index in _disarm(lab, trace):
+        trace = lost(trace, index)
+    return trace
+
+
+def _flip_before_the_image(lab: Lab, trace: Trace) -> Trace:
+    flip, before = _flip(lab, trace), largest_of_image(lab, trace, "b")
+    early = [trace.entries[index] for index in flip]
+    for index in flip:
+        trace = lost(trace, index)
+    return trace.splice(before, 0, [*early, FLUSH])
+
+
+def _no_flush_before_the_flip(lab: Lab, trace: Trace) -> Trace:
+    return without_flushes(trace, writes_to(lab, trace, NEW)[0], _flip(lab, trace)[-1] + 1)
+
+
+def _flip_never_flushed(lab: Lab, trace: Trace) -> Trace:
+    return without_flushes(trace, _flip(lab, trace)[0], trace.end)
+
+
+def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
+    return corrupt(trace, largest_of_image(lab, trace, "b"))
+
+
+def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
+    for index in writes_to(lab, trace, NEW):
+        entry = trace.entries[index]
+        there = entry.sector - lab.regions[NEW][0] + lab.regions[OLD][0]
+        trace = trace.splice(index, 1, [replace(entry, sector=there)])
+    return trace
+
+
+def _rollback_never_flushed(_: Lab, trace: Trace) -> Trace:
+    return without_flushes(trace, *begun_and_told(trace, "rollback"))
+
+
+def _told(what: str) -> Bug:
+    return Bug(what, lambda _, trace: told_early(trace, what), "told was")
+
+
+UPGRADES: dict[str, Bug] = {
+    "a slot made anew that still may boot": Bug("upgrade", _not_disarmed, "slot B may boot", quick=True),
+    "the flip before the image": Bug("upgrade", _flip_before_the_image, "slot B may boot", quick=True),
+    "no flush between the image and the flip": Bug("upgrade", _no_flush_before_the_flip, "slot B may boot"),
+    "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
+    "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
+    "the second image written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
+    "an upgrade told before it was made": _told("upgrade"),
+    "a rollback never flushed": Bug("rollback", _rollback_never_flushed, "primary=B"),
+    "a rollback told before it was made": _told("rollback"),
+}

@@ -1,0 +1,99 @@
+"""What bugs are made of: entries of a trace, found and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from autoinstall.slots import SlotState, parse_env
+from tests.powercut.lab import Lab
+from tests.powercut.trace import FLUSH, NOTHING, Trace
+
+
+@dataclass(frozen=True)
+class Bug:
+    """Something wrong in a phase, and a part of what must be reported. `quick`: one of those for every day."""
+
+    phase: str
+    put_in: Callable[[Lab, Trace], Trace]
+    told: str
+    quick: bool = False
+
+
+# Finding things
+
+
+def first_told(trace: Trace, what: str) -> int:
+    """The entry before which `what` was first told in the trace."""
+    return next(mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin)
+
+
+def begun_and_told(trace: Trace, what: str) -> tuple[int, int]:
+    """Where a change was begun, and where it was acknowledged."""
+    found = [mark.at for mark in trace.marks if mark.what == what and mark.at >= trace.begin]
+    return found[0], found[1]
+
+
+def commit(trace: Trace) -> int:
+    """The last write to sector 0."""
+    return max(i for i in range(trace.begin, trace.end) if trace.entries[i].count and not trace.entries[i].sector)
+
+
+def writes_to(lab: Lab, trace: Trace, region: str) -> list[int]:
+    """The entries that write to a partition."""
+    first, end = lab.regions[region]
+    return [i for i in range(trace.begin, trace.end) if first <= trace.entries[i].sector < end]
+
+
+def largest_of_image(lab: Lab, trace: Trace, slot: str) -> int:
+    """The largest write of an image into its slot, of equals the last: a part of its root."""
+    begun = first_told(trace, f"start install/image-{slot}")
+    writes = [i for i in writes_to(lab, trace, f"Root-{slot.upper()}") if i >= begun]
+    return max(writes, key=lambda i: (trace.entries[i].count, i))
+
+
+def state_writes(lab: Lab, trace: Trace) -> list[tuple[int, SlotState]]:
+    """The entries that write a copy of the slot state, and what they say."""
+    pieces = [(i, trace.entries[i]) for i in writes_to(lab, trace, "EFI")]
+    found = [(i, parse_env(trace.store.read(entry.data, entry.count))) for i, entry in pieces]
+    return [(i, state) for i, state in found if state]
+
+
+# Changing things
+
+
+def without_flushes(trace: Trace, begin: int, end: int) -> Trace:
+    """Nothing was flushed there, nor written with FUA."""
+    entries = list(trace.entries)
+    entries[begin:end] = [
+        NOTHING if entry.is_flush else replace(entry, is_durable=False) for entry in entries[begin:end]
+    ]
+    return replace(trace, entries=entries)
+
+
+def told_early(trace: Trace, what: str) -> Trace:
+    """A change was acknowledged when it began."""
+    begun, told = begun_and_told(trace, what)
+    marks = [replace(mark, at=begun) if (mark.at, mark.what) == (told, what) else mark for mark in trace.marks]
+    return replace(trace, marks=sorted(marks, key=lambda mark: mark.at))
+
+
+def moved(trace: Trace, index: int, to: int) -> Trace:
+    """One entry elsewhere, flushed there."""
+    entry = trace.entries[index]
+    if to > index:
+        return trace.splice(to, 0, [entry, FLUSH]).splice(index, 1, [NOTHING])
+    return trace.splice(index, 1, [NOTHING]).splice(to, 0, [entry, FLUSH])
+
+
+def lost(trace: Trace, index: int) -> Trace:
+    """One entry never came to the disk."""
+    return trace.splice(index, 1, [NOTHING])
+
+
+def corrupt(trace: Trace, index: int) -> Trace:
+    """One bit of a write is another."""
+    entry = trace.entries[index]
+    data = bytearray(trace.store.read(entry.data, entry.count))
+    data[len(data) // 2] ^= 1
+    return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])

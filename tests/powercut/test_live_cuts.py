@@ -1,0 +1,127 @@
+"""Nodes that are upgraded and rolled back while the power fails: at a write, and at any time."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from autoinstall.slots import pick
+from autoinstall.upgrade import IMAGE_ID_DIGITS
+from tests.powercut.lab import Lab
+from tests.powercut.record import NEWER_DEVICE
+from tests.vm.configured import slot_state
+from tests.vm.disk import DiskImage
+from tests.vm.faults import fail_from_write
+from tests.vm.hardware import Disk, Hardware, OnError
+from tests.vm.installed import HEALTHY, NODE_LIMIT_S, as_root
+from tests.vm.kept import config_hash
+from tests.vm.machine import Machine
+from tests.vm.watch import TimedOut
+
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
+
+SEED = 5
+MACHINES = 10
+CYCLES = int(os.environ.get("AUTOINSTALL_CYCLES", "5"))
+"""Of each machine: an upgrade and a rollback. 50 in all, and 85 % of their halves are cut."""
+CUT_SHARE, LONGER = 0.85, 1.1
+"""Of the time that such a half took without a cut, a cut comes within so many."""
+SSH_LIMIT_S = 120
+UPGRADE = f"autoinstall upgrade {NEWER_DEVICE}"
+NTH_CUTS = 20
+
+
+class Node:
+    """A machine that is started again whenever its power failed."""
+
+    def __init__(self, lab: Lab, place: Path) -> None:
+        self._lab, self._place = lab, place
+        self._disk = Disk(lab.content(lab.trace("upgrade")).write_to(place / "disk.raw"))
+        self._machine = self._start()
+        self.image = self._comes_up()
+        self.config = config_hash(self._machine)
+
+    def goes(self, script: str, cut_s: float | None) -> float:
+        """Run a script that ends with a reboot; the power fails after a time. How long it took until all was up."""
+        begun_s = time.monotonic()
+        as_root(self._machine, f"systemd-run --quiet --no-block --collect sh -c '{script} && systemctl reboot'")
+        if cut_s is not None:
+            with suppress(TimedOut):
+                self._machine.wait_for_end(cut_s)
+            self.off()
+            self._machine = self._start()
+        self.image = self._comes_up()
+        assert config_hash(self._machine) == self.config
+        return time.monotonic() - begun_s
+
+    def off(self) -> None:
+        """The power fails."""
+        self._machine.kill()
+
+    def _start(self) -> Machine:
+        newer = Disk(self._lab.recording.newer, serial="NEWER", boot_index=None)
+        hardware = Hardware(disks=(self._disk, newer), reboots=True)
+        return Machine(hardware, self._place, key=self._lab.recording.key, name="node")
+
+    def _comes_up(self) -> str:
+        """The image that it runs, all of its boot done."""
+        self._machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        self._machine.ssh.wait(SSH_LIMIT_S)
+        self._machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        status = json.loads(as_root(self._machine, "autoinstall status --json"))
+        assert not status["fallen"]
+        return str(status["slots"][status["slot"]]["image_id"])
+
+
+@pytest.mark.parametrize("number", range(MACHINES))
+def test_config_outlives_upgrades_and_rollbacks_whenever_the_power_fails(
+    lab: Lab, tmp_path: Path, number: int
+) -> None:
+    dice = random.Random(f"{SEED}/{number}")
+    node = Node(lab, tmp_path)
+    old = node.image
+    (new,) = lab.recording.brought.image_ids - {old}
+    took: dict[str, float] = {}
+    try:
+        for _ in range(CYCLES):
+            for script, wanted in ((UPGRADE, new), ("autoinstall rollback", old)):
+                cut = script in took and dice.random() < CUT_SHARE
+                seconds = node.goes(script, dice.uniform(0, LONGER * took[script]) if cut else None)
+                if cut and node.image != wanted:
+                    seconds = node.goes(script, None)
+                assert node.image == wanted
+                took.setdefault(script, seconds)
+                print(f"{script}: {'cut, ' if cut else ''}{seconds:.0f} s")
+    finally:
+        node.off()
+
+
+@pytest.mark.parametrize("number", range(NTH_CUTS))
+def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab, tmp_path: Path, number: int) -> None:
+    trace = lab.trace("upgrade")
+    writes = sum(bool(entry.count) for entry in trace.entries[trace.begin : trace.end])
+    nth = random.Random(f"{SEED}/{number}").randint(1, writes)
+    path = lab.content(trace).write_to(tmp_path / "disk.raw")
+    disk = Disk(path, on_error=OnError.STOP)
+    newer = Disk(lab.recording.newer, serial="NEWER", boot_index=None)
+    with Machine(Hardware(disks=(disk, newer)), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}") as machine:
+        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        machine.ssh.wait(SSH_LIMIT_S)
+        machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        machine.fail(disk, fail_from_write(tmp_path / "rules", nth))
+        # It may write a little less than the recorded one: then the cut comes after it, but it comes.
+        go_on = "while echo >/var/log/lab; do sync; done"
+        as_root(machine, f"systemd-run --quiet --no-block sh -c '{UPGRADE}; {go_on}'")
+        machine.wait_for_qmp("BLOCK_IO_ERROR", NODE_LIMIT_S)
+        machine.kill()
+    slot = pick(slot_state(DiskImage(path)))[0]
+    manifest = json.loads(DiskImage(path).ext_file(slot.partition_label, "/manifest.json"))
+    with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="after") as machine:
+        healthy = machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        assert healthy.groups() == (slot, manifest["image_id"][:IMAGE_ID_DIGITS])
