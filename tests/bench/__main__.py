@@ -17,9 +17,10 @@ from tests.bench import page
 from tests.bench.chain import run_chain
 from tests.bench.compare import compare
 from tests.bench.contents import contents
+from tests.bench.upgrade import run_upgrades
 from tests.vm.hardware import Firmware, Hardware
 from tests.vm.image import ROOT, Image, Shared, build, cache
-from tests.vm.installed import Line
+from tests.vm.installed import Line, install_from_iso
 from tests.vm.live import boot_live
 from tests.vm.ssh import new_key
 
@@ -49,6 +50,11 @@ class Bench:
         write("chain", page.chain(found))
         write("node-boot", page.boot(found.boot, found.blame))
 
+    def upgrade(self) -> None:
+        """The upgrade of a node beside RAUC's, and the reboot into it."""
+        installed = install_from_iso(Line(Firmware.BIOS, self.key), self.shared)
+        write("upgrade", page.upgraded(run_upgrades(installed, self.place / "upgrade")))
+
     def contents(self) -> None:
         """What fills the ISO."""
         write("contents", page.contents(contents(self.image, self.place)))
@@ -58,6 +64,7 @@ ANALYZE = ("time", "blame")
 PARTS: Mapping[str, Callable[[Bench], None]] = {
     "install": Bench.install,
     "chain": Bench.chain,
+    "upgrade": Bench.upgrade,
     "contents": Bench.contents,
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.__main__ import PAGE
-from tests.bench.page import judged, with_section
+from tests.bench.page import judged, upgraded, with_section
+from tests.bench.upgrade import Run, Upgrades
 
-SECTIONS = ["install", "chain", "live-boot", "node-boot", "contents"]
+SECTIONS = ["install", "chain", "live-boot", "node-boot", "upgrade", "contents"]
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -27,3 +28,17 @@ def test_a_page_without_the_section_is_told() -> None:
 @pytest.mark.parametrize(("value", "verdict"), [(1.0, "the aim"), (1.2, "within the bound"), (1.6, "over the bound")])
 def test_a_figure_stands_beside_its_aim_and_its_bound(value: float, verdict: str) -> None:
     assert verdict in judged(value, (1.0, 1.5))
+
+
+def test_the_upgrade_is_judged_by_the_medians_and_told_with_its_spread() -> None:
+    def runs(ours_s: float, rauc_s: float) -> dict[str, Run]:
+        steps = {"fetch": 1.0, "flip": 0.5}
+        ours = Run(ours_s, 30 << 10, {"flip": 0.5})
+        return {"directory": ours, "url": Run(ours_s + 1, 31 << 10, steps), "rauc": Run(rauc_s, 18 << 10, {})}
+
+    marks = {"first login over ssh": 60.0, "the node's kernel": 20.0}
+    text = upgraded(Upgrades((runs(5, 10), runs(6, 10), runs(7, 8)), marks, marks, 100 << 20))
+    assert "Upgrade / RAUC: 0.6 (aim 0.6, bound 1: within the aim); of single rounds 0.50 to 0.88." in text
+    assert "| rauc install BUNDLE | 10.00 | 10.0 | 10.0 | 8.0 | 18.0 |" in text
+    assert "| fetch |  | 1.00 |\n| flip | 0.50 | 0.50 |\n| beside the steps | 5.50 | 5.50 |" in text
+    assert text.index("the node's kernel") < text.index("first login")
