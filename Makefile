@@ -40,7 +40,7 @@ test-unit: setup
 test-vm: setup
 	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/vm
 
-# PARTS: install, chain, upgrade, contents; all of them without a word.
+# PARTS: install, chain, upgrade, verity, contents; all of them without a word.
 bench: setup
 	@$(PYTHON) -m tests.bench $(PARTS)
 

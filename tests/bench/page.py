@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.chain import PROMPT, Chain
 from tests.bench.compare import Compared
@@ -146,6 +146,25 @@ def _upgrade_steps(found: Upgrades, kind: str) -> dict[str, str]:
     names = found.rounds[0][kind].steps_s
     steps = {name: _median(found.of(kind, lambda run, name=name: run.steps_s[name])) for name in names}  # type: ignore[misc]
     return {**steps, "beside the steps": _median(found.of(kind, lambda run: run.seconds - sum(run.steps_s.values())))}
+
+
+def verity(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Boots with dm-verity and without; each beside the one that came after it."""
+    rounds = [f"boot {number + 1}" for number in range(min(map(len, found.values())))]
+    rows = [
+        _times(f"{kind}: {part}", [boot[part] for boot in boots])
+        for kind, boots in found.items()
+        for part in boots[0]
+    ]
+    whole = [[sum(boot.values()) for boot in boots] for boots in found.values()]
+    ratios = [with_it / without for with_it, without in zip(*whole, strict=True)]
+    return "\n\n".join(
+        [
+            table(["seconds", "median", *rounds], rows),
+            f"With / without, the whole boot: {statistics.median(ratios):.2f}; of single pairs {min(ratios):.2f} to "
+            f"{max(ratios):.2f}.",
+        ]
+    )
 
 
 def boot(time: str, blame: str) -> str:
