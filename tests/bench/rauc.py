@@ -65,7 +65,7 @@ def make_disk(place: Path, images: Mapping[str, Image]) -> Path:
         _put(image, root / name)
     _configure(tree)
     _bundle(tree, next(iter(images.values())), place / "contents")
-    return _filesystem(place / "disk.raw", root, ROOM_MIB)
+    return _filesystem(place / "rauc.raw", root, ROOM_MIB)
 
 
 def _put(image: Image, directory: Path) -> None:
