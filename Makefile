@@ -14,7 +14,7 @@ help:
 	@echo 'make test       linters, unit tests, virtual machines; test-unit, test-vm, test-all: one part, or more of it'
 	@echo 'make powercut   a machine on record, its power cut in thousands of places: what is left, and what is wrong with it'
 	@echo 'make lint       linters only'
-	@echo 'make bench      what it costs, beside dd and a script by hand, into docs/performance.md; on an idle host'
+	@echo 'make bench      what it costs, beside dd, a script by hand and RAUC, into docs/performance.md; on an idle host'
 
 setup:
 	@tests/setup
@@ -40,7 +40,7 @@ test-unit: setup
 test-vm: setup
 	$(PYTEST) $(PARALLEL) -m 'not exhaustive' tests/vm
 
-# PARTS: install, chain, contents; all of them without a word.
+# PARTS: install, chain, upgrade, verity, contents; all of them without a word.
 bench: setup
 	@$(PYTHON) -m tests.bench $(PARTS)
 

@@ -37,6 +37,8 @@ class Step(Protocol):
 
 
 Emit = Callable[[Event], None]
+PROGRESS_INTERVAL_S = 0.2
+"""Telling all who hear of it takes as long as writing a MiB."""
 
 
 def execute(steps: Sequence[Step], host: Host, emit: Emit) -> None:
@@ -57,6 +59,20 @@ def execute(steps: Sequence[Step], host: Host, emit: Emit) -> None:
             raise
 
 
+def paced(tell: Callable[[int], None], host: Host) -> Callable[[int, int], None]:
+    """Tells the percent of how much is done of how much, but not more often than PROGRESS_INTERVAL_S, and the end."""
+    told_s = -PROGRESS_INTERVAL_S
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told_s
+        now_s = host.monotonic_s()
+        if done >= total or now_s - told_s >= PROGRESS_INTERVAL_S:
+            told_s = now_s
+            tell(100 * done // max(total, 1))
+
+    return progress
+
+
 @dataclass(frozen=True)
 class _Turn:
     """One step's turn."""
@@ -69,7 +85,7 @@ class _Turn:
         """Make the step true, telling how it goes."""
         started_s = self.host.monotonic_s()
         self._tell(Kind.START)
-        self.host.progress = lambda done, total: self._tell(Kind.PROGRESS, percent=100 * done // max(total, 1))
+        self.host.progress = paced(lambda percent: self._tell(Kind.PROGRESS, percent=percent), self.host)
         self.host.note = lambda text: self._tell(Kind.NOTE, description=text)
         try:
             self._make_true()

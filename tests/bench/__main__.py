@@ -17,9 +17,11 @@ from tests.bench import page
 from tests.bench.chain import run_chain
 from tests.bench.compare import compare
 from tests.bench.contents import contents
+from tests.bench.upgrade import run_upgrades
+from tests.bench.verity import run_verity
 from tests.vm.hardware import Firmware, Hardware
 from tests.vm.image import ROOT, Image, Shared, build, cache
-from tests.vm.installed import Line
+from tests.vm.installed import Installed, Line, install_from_iso
 from tests.vm.live import boot_live
 from tests.vm.ssh import new_key
 
@@ -49,15 +51,28 @@ class Bench:
         write("chain", page.chain(found))
         write("node-boot", page.boot(found.boot, found.blame))
 
+    def upgrade(self) -> None:
+        """The upgrade of a node beside RAUC's, and the reboot into it."""
+        write("upgrade", page.upgraded(run_upgrades(self._installed(), self.place / "upgrade")))
+
+    def verity(self) -> None:
+        """What dm-verity costs a boot."""
+        write("verity", page.verity(run_verity(self._installed(), self.place / "verity")))
+
     def contents(self) -> None:
         """What fills the ISO."""
         write("contents", page.contents(contents(self.image, self.place)))
+
+    def _installed(self) -> Installed:
+        return install_from_iso(Line(Firmware.BIOS, self.key), self.shared)
 
 
 ANALYZE = ("time", "blame")
 PARTS: Mapping[str, Callable[[Bench], None]] = {
     "install": Bench.install,
     "chain": Bench.chain,
+    "upgrade": Bench.upgrade,
+    "verity": Bench.verity,
     "contents": Bench.contents,
 }
 

@@ -37,10 +37,11 @@ class Chain:
 
 
 class Clock:
-    """When each mark was first seen on a console; those of the node are looked for once the install is over."""
+    """When each of `marks` was first seen on a console; those of a node are looked for once an install is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Mapping[str, bytes]) -> None:
         self.began_s = time.monotonic()
+        self._marks = marks
         self.marks_s: dict[str, float] = {}
         self._last = b""
 
@@ -51,7 +52,7 @@ class Clock:
     def feed(self, data: bytes) -> None:
         """More of the console."""
         text = self._last + data
-        for name, mark in (NODE_MARKS if INSTALLED in self.marks_s else LIVE_MARKS).items():
+        for name, mark in (NODE_MARKS if INSTALLED in self.marks_s else self._marks).items():
             if mark in text:
                 self.mark(name)
         self._last = text[-LONGEST_MARK_BYTES:]
@@ -68,7 +69,7 @@ def run_chain(line: Line, place: Path) -> Chain:
         reboots=True,
         cpus=2,
     )
-    clock = Clock()
+    clock = Clock(LIVE_MARKS)
     with Machine(hardware, place, key=line.key, name="chain") as machine:
         machine.console.also = clock.feed
         machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)

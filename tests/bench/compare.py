@@ -6,17 +6,13 @@ import json
 import re
 import shlex
 import statistics
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from autoinstall.host import Host
-from autoinstall.image.build import cache_root, read_recipe
-from autoinstall.image.cache import Cache, Product
-from autoinstall.image.debian import DISTRIBUTIONS
+from tests.bench.debian import tree_of
 from tests.vm.hardware import Disk, new_disk
 from tests.vm.live import INSTALL_LIMIT_S, UNIT, LiveSystem, begin, by_id
 from tests.vm.machine import Machine
@@ -26,7 +22,7 @@ HERE = Path(__file__).parent
 IMAGE = "/run/initramfs/live/autoinstall"
 FILES = ("vmlinuz", "initrd.img", "root.squashfs")
 WORDS = "storage_init=serial:{serial} BOOTIF=link console=ttyS0 autoinstall.after=hold autoinstall.ssh_key={key}"
-GRUB_PACKAGES = "grub2-common,grub-common,grub-pc-bin,grub-efi-amd64-bin"
+GRUB_PACKAGES = ("grub2-common", "grub-common", "grub-pc-bin", "grub-efi-amd64-bin")
 GRUB_FILES = ("./usr/sbin/grub-*", "./usr/bin/grub-*", "./usr/lib/grub", "./usr/share/grub", "./usr/lib/*/libefi*")
 CLOCKS = "systemctl show -p InactiveExitTimestampMonotonic -p InactiveEnterTimestampMonotonic -p MemoryPeak"
 MEASURED_LIMIT_S = 120
@@ -64,23 +60,9 @@ class Compared:
         return statistics.median(sum(run.values()) for run in self.by_hand)
 
 
-def grub_tools() -> Path:
-    """A tar file with Debian's own GRUB tools, which an image does not hold; of the image's suite, cached."""
-    recipe, host = read_recipe("vm"), Host()
-    distribution = DISTRIBUTIONS[recipe.distribution]
-
-    def make(place: Path) -> None:
-        options = ["--quiet", "--variant=extract", f"--include={GRUB_PACKAGES}"]
-        sources = distribution.sources(recipe, host)
-        subprocess.run(["mmdebstrap", *options, recipe.suite, place / "grub.tar", *sources], check=True)
-
-    ingredients = {"what": (recipe.suite, GRUB_PACKAGES)}
-    return Cache(cache_root(), host).get(Product("grub-tools", ingredients, 200), make) / "grub.tar"
-
-
 def compare(live: LiveSystem, place: Path, public_key: str) -> Compared:
     """Measure. Each run starts with nothing of the programs or the image in memory, as a machine just booted has."""
-    tools = Disk(grub_tools(), serial="TOOLS", boot_index=None)
+    tools = Disk(tree_of("grub-tools", GRUB_PACKAGES), serial="TOOLS", boot_index=None)
     with live.start(place, tools) as machine:
         machine.shell(f"tar -xf {by_id(tools)} -C / --wildcards {shlex.join(GRUB_FILES)}", MEASURED_LIMIT_S)
         bench = _Bench(machine, place, public_key)

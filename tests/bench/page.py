@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.chain import PROMPT, Chain
 from tests.bench.compare import Compared
 from tests.bench.contents import Contents
+from tests.bench.upgrade import Upgrades
 
 MIB = 1 << 20
 BLAME_LINES = 10
 PACKAGE_LINES = 20
 ISO_BOUNDS_MIB = (120, 160)
 RATIO_BOUNDS = (1.0, 1.5)
+RAUC_RATIO_BOUNDS = (0.6, 1.0)
 LOGIN_BOUNDS_S = (100, 150)
 MEMORY_BOUNDS_MIB = (80, 150)
 
@@ -102,6 +104,65 @@ def chain(found: Chain) -> str:
         [
             table(["seconds since QEMU's start", "seconds"], rows),
             f"QEMU's start to the node's login prompt: {judged(login_s, LOGIN_BOUNDS_S, ' s')}.",
+        ]
+    )
+
+
+UPGRADES = {
+    "directory": "autoinstall upgrade DIRECTORY",
+    "url": "autoinstall upgrade URL",
+    "rauc": "rauc install BUNDLE",
+}
+
+
+def upgraded(found: Upgrades) -> str:
+    """The upgrade beside RAUC's, and how long the node is away for it."""
+    rows = []
+    for kind, name in UPGRADES.items():
+        peak_mib = max(found.of(kind, lambda run: run.peak_kib)) / 1024
+        rows.append([*_times(name, found.of(kind, lambda run: run.seconds)), f"{peak_mib:.1f}"])
+    rounds = [f"round {number + 1}" for number in range(len(found.rounds))]
+    spread = found.ratios("directory")
+    ratio = found.median_s("directory") / found.median_s("rauc")
+    steps = {kind: _upgrade_steps(found, kind) for kind in ("directory", "url")}
+    marks = [
+        (name, at, found.again_s[name]) for name, at in sorted(found.into_new_s.items(), key=lambda mark: mark[1])
+    ]
+    return "\n\n".join(
+        [
+            table(["seconds", "median", *rounds, "peak memory, MiB"], rows),
+            f"Upgrade / RAUC: {judged(ratio, RAUC_RATIO_BOUNDS)}; of single rounds {min(spread):.2f} to "
+            f"{max(spread):.2f}. The same {found.image_bytes / MIB:.1f} MiB of files.",
+            table(
+                ["upgrade, seconds", "DIRECTORY", "URL"],
+                ([name, steps["directory"].get(name, ""), took] for name, took in steps["url"].items()),
+            ),
+            table(["seconds since the word to reboot", "into the new image", "once more"], marks),
+        ]
+    )
+
+
+def _upgrade_steps(found: Upgrades, kind: str) -> dict[str, str]:
+    names = found.rounds[0][kind].steps_s
+    steps = {name: _median(found.of(kind, lambda run, name=name: run.steps_s[name])) for name in names}  # type: ignore[misc]
+    return {**steps, "beside the steps": _median(found.of(kind, lambda run: run.seconds - sum(run.steps_s.values())))}
+
+
+def verity(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Boots with dm-verity and without; each beside the one that came after it."""
+    rounds = [f"boot {number + 1}" for number in range(min(map(len, found.values())))]
+    rows = [
+        _times(f"{kind}: {part}", [boot[part] for boot in boots])
+        for kind, boots in found.items()
+        for part in boots[0]
+    ]
+    whole = [[sum(boot.values()) for boot in boots] for boots in found.values()]
+    ratios = [with_it / without for with_it, without in zip(*whole, strict=True)]
+    return "\n\n".join(
+        [
+            table(["seconds", "median", *rounds], rows),
+            f"With / without, the whole boot: {statistics.median(ratios):.2f}; of single pairs {min(ratios):.2f} to "
+            f"{max(ratios):.2f}.",
         ]
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from autoinstall.errors import DeviceLost, NoSpace, NotDone, Refused, ToolFailed, ToolMissing
-from autoinstall.execute import execute
+from autoinstall.execute import execute, paced
 from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Verdict
 
@@ -53,6 +53,20 @@ def test_each_step_starts_notes_progresses_and_finishes() -> None:
     assert events[1].description == "a part of it"
     assert events[2].percent == 25
     assert events[3].seconds is not None
+
+
+def test_progress_is_told_at_first_now_and_then_and_at_its_end() -> None:
+    """A MiB is written faster than all who hear of it can be told."""
+    times, told = iter([7.0, 7.1, 7.19, 7.21, 7.3, 7.31]), list[int]()
+
+    class Clock(Host):
+        def monotonic_s(self) -> float:
+            return next(times)
+
+    progress = paced(told.append, Clock())
+    for done in range(1, 7):
+        progress(done, 6)
+    assert told == [16, 66, 100]
 
 
 def test_a_step_that_may_not_run_is_not_applied() -> None:
