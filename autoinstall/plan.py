@@ -22,6 +22,7 @@ from autoinstall.select import describe, disk_word, selector_for
 from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
+from autoinstall.slotcfg import MULTIPATH_WORD
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
 from autoinstall.stacks import has_stack, refuse_stacks
 
@@ -326,7 +327,7 @@ def _slots(
         *ALWAYS,
         f"rd.autoinstall.config=PARTUUID={layout.partition('Config').partition_uuid}",
         f"rd.autoinstall.logging=PARTUUID={layout.partition('Logging').partition_uuid}",
-        *([f"rd.autoinstall.multipath={','.join(wwids)}"] if wwids else []),
+        *([MULTIPATH_WORD + ",".join(wwids)] if wwids else []),
         *([] if request.host_name else [f"systemd.hostname={default_host_name(nic, layout.install_id)}"]),
         *request.kept_words,
     ]

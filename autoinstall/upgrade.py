@@ -17,6 +17,7 @@ from autoinstall.grammar import Force
 from autoinstall.image.manifest import Manifest
 from autoinstall.layout import Partition
 from autoinstall.sizes import MIB, mib_up
+from autoinstall.slotcfg import MULTIPATH_WORD
 from autoinstall.slots import MOST_TRIES, Slot, SlotState, pick
 
 FILESYSTEM_MIB = 8
@@ -128,8 +129,16 @@ def needed_bytes(image: Manifest) -> int:
     return (image.size_bytes + FILESYSTEM_MIB * MIB) * 32 // 31
 
 
-def for_slot(kernel_arguments: str, partition: Partition) -> str:
-    """A slot's kernel arguments, made those of the slot on `partition`: only its root is another. Raises Refused."""
+def for_slot(kernel_arguments: str, partition: Partition, new: Manifest) -> str:
+    """A slot's kernel arguments, made those of the slot on `partition`: only its root is another.
+
+    Raises Refused where they name none, or ask for what the new image has not.
+    """
+    if MULTIPATH_WORD in kernel_arguments and "multipath" not in new.features:
+        raise Refused(
+            f"image {name_of(new)} has nothing that looks after the paths to this node's disks",
+            hint="use an image with the feature multipath",
+        )
     root = f"root=autoinstall:PARTUUID={partition.partition_uuid}"
     changed, count = _ROOT.subn(root, kernel_arguments)
     if count != 1:

@@ -82,7 +82,7 @@ def made_anew(host: Host, node: NodeDisk, plan: UpgradePlan) -> MadeAnew:
     try:
         with ExitStack() as stack:
             kept = _mounted_slot(host, node, plan.kept, stack)
-            words = for_slot(kernel_arguments_of((kept / SLOT_CFG).read_bytes()), partition)
+            words = for_slot(kernel_arguments_of((kept / SLOT_CFG).read_bytes()), partition, plan.new)
     except OSError as error:
         raise StateUnreadable(f"slot {plan.kept} of {node.disk.path} cannot be read: {error}") from error
     slot = SlotPlan(plan.target.value, partition.label, plan.new.version, words)

@@ -40,6 +40,7 @@ PURE = [
     "settings",
     "sizes",
     "space",
+    "slotcfg",
     "slots",
     "stacks",
     "stateless",

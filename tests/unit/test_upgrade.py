@@ -160,9 +160,13 @@ def test_the_new_slot_has_the_words_of_the_old_one_and_a_root_of_its_own() -> No
     part = partition_of(UUID(int=9), row, (4, 0, 2048 * MIB))
     words = f"panic=30 root=autoinstall:PARTUUID={UUID(int=1)} rd.autoinstall.config=PARTUUID=c xroot=1"
     expected = words.replace(str(UUID(int=1)), str(part.partition_uuid))
-    assert for_slot(words, part) == expected
+    assert for_slot(words, part, NEW) == expected
     with pytest.raises(Refused, match="name no root"):
-        for_slot("panic=30 xroot=1", part)
+        for_slot("panic=30 xroot=1", part, NEW)
+    several = f"{words} rd.autoinstall.multipath=3600a0b80000f1a2b"
+    with pytest.raises(Refused, match="nothing that looks after the paths"):
+        for_slot(several, part, replace(NEW, features=()))
+    assert for_slot(several, part, replace(NEW, features=("kexec", "multipath"))).endswith("1a2b")
 
 
 def test_the_floor_is_that_of_the_lowest_good_slot_and_never_sinks() -> None:
