@@ -212,6 +212,16 @@ class Machine:
 
         return self._wait(f"QEMU's event {event} {data or ''}", look, limit_s)
 
+    def reset(self) -> None:
+        """The reset button of a machine that was stopped, which goes on once QEMU has reset all of it."""
+        before = self._resets()
+        self.qmp("system_reset")
+        self._wait("QEMU's reset", lambda: self._resets() > before or None, QMP_LIMIT_S)
+        self.qmp("cont")
+
+    def _resets(self) -> int:
+        return sum(said.get("event") == "RESET" for said in self._qmp_said)
+
     def type(self, text: str) -> None:
         """Press keys on the serial console."""
         self._console_end.sendall(text.encode())
