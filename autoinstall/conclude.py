@@ -22,5 +22,5 @@ def concluded(run: Callable[[], Result], sinks: Sequence[Sink]) -> Result:
 
 def _failed_step(sinks: Sequence[Sink]) -> str:
     """The step that was under way; empty where none had begun."""
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    told = Memory.among(sinks)
     return told.events[-1].name if told.events and told.events[-1].verdict is Verdict.FAIL else ""

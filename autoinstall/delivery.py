@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoinstall import block, cmdline
+from autoinstall import cmdline
 from autoinstall.errors import EXIT_ASKED, EXIT_HERE, AutoinstallError
 from autoinstall.grammar_sources import HOST_NAME
 from autoinstall.host import Host
-from autoinstall.layout import PARTITIONS
+from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import Plan
 from autoinstall.report.events import Ending, Result
@@ -80,8 +80,7 @@ def _kept(result: Result, failed: Mapping[str, str], told: Memory, host: Host) -
 
 def _keep(entry: Mapping[str, Any], disk: str, host: Host) -> None:
     """Behind those that the node keeps already; after a cut all of the old ones are there, or all of the new ones."""
-    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == "Config")
-    with mounted(host, block.partition_path(disk, number)) as root:
+    with mounted(host, partition_of_node(disk, "Config")) as root:
         path, partial = root / KEPT, (root / KEPT).with_suffix(".new")
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)

@@ -56,7 +56,7 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     plan = make_upgrade(there, offered, node.slot_bytes)
     show(plan, target.path, sinks)
     warn(plan.warnings, host, sinks)
-    told = next(sink for sink in sinks if isinstance(sink, Memory))
+    told = Memory.among(sinks)
     here = (host, told)
     if telling_from(told.words).trigger:
         told.node_name = stored_name(host, node, plan.kept)

@@ -119,7 +119,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        return _already_installed(plan, host, _memory(sinks))
+        return _already_installed(plan, host, Memory.among(sinks))
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
@@ -154,7 +154,7 @@ def _say_as_much(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
 
 def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
     """A root shell on the console, where the words ask for it; goes on when that has ended."""
-    if where not in telling_from(_memory(sinks).words).breaks:
+    if where not in telling_from(Memory.among(sinks).words).breaks:
         return
     _warn(sinks, host, [f"autoinstall.break={where.value}: a root shell; leave it, and the run goes on"], "break")
     BREAK.parent.mkdir(exist_ok=True)
@@ -170,7 +170,7 @@ def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
 
 def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
     """The words of the line, of the file that it names, and of credentials."""
-    told = _memory(sinks)
+    told = Memory.among(sinks)
     told.words = words
     more = with_file(words, host)
     if len(more) > len(words):
@@ -213,7 +213,7 @@ def _upgrade(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) 
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | None) -> Result:
-    told = _memory(sinks)
+    told = Memory.among(sinks)
     told.node_name = node_name(plan)
     execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
     told.node_disk = plan.target.path
@@ -237,10 +237,6 @@ def _already_installed(plan: Plan, host: Host, told: Memory) -> Result:
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
-
-
-def _memory(sinks: Sequence[Sink]) -> Memory:
-    return next(sink for sink in sinks if isinstance(sink, Memory))
 
 
 def _leave(unit: str, host: Host) -> None:

@@ -5,10 +5,9 @@ A machine whose firmware comes back to this medium (PXE left on, an ISO left in)
 
 from __future__ import annotations
 
-from autoinstall import block
 from autoinstall.errors import StateUnreadable
 from autoinstall.host import Host
-from autoinstall.layout import PARTITIONS
+from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node.state import read_state_files, write_state
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
@@ -20,12 +19,12 @@ def load_installed(host: Host, disk: str) -> Slot:
 
     Raises StateUnreadable or another error of exit code 4; then nothing is loaded.
     """
-    with mounted(host, _partition(disk, "EFI")) as esp:
+    with mounted(host, partition_of_node(disk, "EFI")) as esp:
         state = read_state_files(esp)
         slot, counted = pick(state)
         write_state(esp, counted)
     try:
-        with mounted(host, _partition(disk, slot.partition_label), "ro") as root:
+        with mounted(host, partition_of_node(disk, slot.partition_label), "ro") as root:
             words = [kernel_arguments_of((root / SLOT_CFG).read_bytes()), f"rd.autoinstall.slot={slot.value}"]
             if state.on_trial(slot):
                 words.append("rd.autoinstall.trial=1")
@@ -34,8 +33,3 @@ def load_installed(host: Host, disk: str) -> Slot:
     except OSError as error:
         raise StateUnreadable(f"slot {slot.value} of {disk} cannot be read: {error}", hint="boot the disk") from error
     return slot
-
-
-def _partition(disk: str, label: str) -> str:
-    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == label)
-    return block.partition_path(disk, number)

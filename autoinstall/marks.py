@@ -8,6 +8,13 @@ from dataclasses import replace
 from autoinstall import block, gpt
 from autoinstall.errors import DeviceLost
 from autoinstall.facts import Disk, MemberMark, NodeMark
+from autoinstall.layout import PARTITIONS
+
+
+def partition_of_node(disk: str, label: str) -> str:
+    """The device of a partition of the node on a disk: the tables of all nodes have one order. Raises DeviceLost."""
+    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == label)
+    return block.partition_path(disk, number)
 
 
 def our_table(disk: Disk) -> tuple[NodeMark | MemberMark, Sequence[gpt.Entry]] | None:

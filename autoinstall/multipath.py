@@ -23,16 +23,19 @@ SECTOR_BYTES = 512
 """Of device-mapper's tables, whatever the disk's."""
 
 
-def assemble(host: Host, disks: Sequence[Disk]) -> None:
-    """Make a map of each disk that several of `disks` are paths to, with its partitions. Nothing is written.
+def assemble(host: Host, disks: Sequence[Disk]) -> bool:
+    """Make a map of each disk that several of `disks` are paths to, with its partitions. Whether one was made.
 
-    Left alone are paths that do not hold the same, for what their WWID says is wrong, and paths that something is
-    stacked on. Raises ToolFailed, DeviceLost.
+    Nothing is written. Left alone are paths that do not hold the same, for what their WWID says is wrong, and paths
+    that something is stacked on. Raises ToolFailed, DeviceLost.
     """
+    made = False
     for wwid, paths in several_paths(disks).items():
         answering = _answering(paths)
         if len({*answering.values()}) == 1 and not any(block.holders(path) for path in paths):
             _make_map(host, wwid, list(answering))
+            made = True
+    return made
 
 
 def add_partition(host: Host, disk: str, where: tuple[int, int, int]) -> None:

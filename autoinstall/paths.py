@@ -16,6 +16,9 @@ from autoinstall.select import describe
 MULTIPATH = "multipath"
 """A kind of disk: a map. And the feature of an image whose node looks after the paths to its disks."""
 
+MULTIPATH_WORD = "rd.autoinstall.multipath="
+"""Begins the kernel argument that names the disks of a node that have several paths, by their WWIDs."""
+
 LASTING_WWID = re.compile(r"3[0-9a-f]{16}(?:[0-9a-f]{16})?")
 """A name of NAA (SPC-4, 7.8.6.6) as scsi_id gives it: the disk's own, which no other disk has."""
 

@@ -16,13 +16,12 @@ from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
 from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
-from autoinstall.paths import refuse_paths, wwids_of
+from autoinstall.paths import MULTIPATH_WORD, refuse_paths, wwids_of
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, selector_for
 from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
-from autoinstall.slotcfg import MULTIPATH_WORD
 from autoinstall.space import MEM_OVERCOMMIT, Extra, Space
 from autoinstall.stacks import has_stack, refuse_stacks
 

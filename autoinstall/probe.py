@@ -90,9 +90,8 @@ def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
 def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> None:
     """Wait until the disk and the NIC that are asked for are there, each as long as the request says.
 
-    Who is missing then, the plan tells, with all there are. A disk may be asked for by the name of its map.
+    Who is missing then, the plan tells, with all there are.
     """
-    join_paths(host)
     for what, there, limit_s in _asked(request, host):
         if not there():
             say(f"waiting for {what}, {limit_s} s at most")
@@ -114,6 +113,11 @@ def _has_nic(selector: NicSelector) -> bool:
 
 
 def _is_there(host: Host, selector: DiskSelector) -> bool:
+    """Whether a disk fits. Where none does, paths are joined first: a map may be asked for by its own name."""
+    return _fits(host, selector) or (join_paths(host) and _fits(host, selector))
+
+
+def _fits(host: Host, selector: DiskSelector) -> bool:
     return any(not why_not(one, selector) for one in _glimpsed(host, selector))
 
 
@@ -175,9 +179,9 @@ def live_image(directory: Path) -> LiveImage | None:
     return LiveImage(str(directory), parse_manifest(data))
 
 
-def join_paths(host: Host) -> None:
-    """Make a map of each disk that is there several times. Raises ToolFailed, DeviceLost."""
-    assemble(host, disks(host, examine=False))
+def join_paths(host: Host) -> bool:
+    """Make a map of each disk that is there several times; whether there was one. Raises ToolFailed, DeviceLost."""
+    return assemble(host, disks(host, examine=False))
 
 
 def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:

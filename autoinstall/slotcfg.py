@@ -7,8 +7,6 @@ import re
 from autoinstall.errors import StateUnreadable
 
 SLOT_CFG = "slot.cfg"
-MULTIPATH_WORD = "rd.autoinstall.multipath="
-"""Begins the kernel argument that names the disks of a node that have several paths, by their WWIDs."""
 _LINE = re.compile(r"set slot_kargs=((?:'[^']*'|\\')+)")
 
 

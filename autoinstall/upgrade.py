@@ -16,8 +16,8 @@ from autoinstall.errors import Refused
 from autoinstall.grammar import Force
 from autoinstall.image.manifest import Manifest
 from autoinstall.layout import Partition
+from autoinstall.paths import MULTIPATH, MULTIPATH_WORD
 from autoinstall.sizes import MIB, mib_up
-from autoinstall.slotcfg import MULTIPATH_WORD
 from autoinstall.slots import MOST_TRIES, Slot, SlotState, pick
 
 FILESYSTEM_MIB = 8
@@ -134,10 +134,10 @@ def for_slot(kernel_arguments: str, partition: Partition, new: Manifest) -> str:
 
     Raises Refused where they name none, or ask for what the new image has not.
     """
-    if MULTIPATH_WORD in kernel_arguments and "multipath" not in new.features:
+    if MULTIPATH_WORD in kernel_arguments and MULTIPATH not in new.features:
         raise Refused(
             f"image {name_of(new)} has nothing that looks after the paths to this node's disks",
-            hint="use an image with the feature multipath",
+            hint=f"use an image with the feature {MULTIPATH}",
         )
     root = f"root=autoinstall:PARTUUID={partition.partition_uuid}"
     changed, count = _ROOT.subn(root, kernel_arguments)

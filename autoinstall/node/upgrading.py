@@ -51,7 +51,7 @@ def carry_out(steps: Sequence[Step], host: Host, sinks: Sequence[Sink]) -> None:
 
 def _took_place(last: Step, host: Host, sinks: Sequence[Sink]) -> bool:
     """Whether the last step was begun, and the world is as it wanted it."""
-    if not any(event.name == last.name for event in _memory(sinks).events):
+    if not any(event.name == last.name for event in Memory.among(sinks).events):
         return False
     try:
         return not last.why_not_done(host)
@@ -62,9 +62,5 @@ def _took_place(last: Step, host: Host, sinks: Sequence[Sink]) -> bool:
 def upgraded(plan: UpgradePlan, disk: str, sinks: Sequence[Sink]) -> Result:
     """The good end. One of the sinks is a Memory."""
     reason = f"slot {plan.target} of {disk} has image {name_of(plan.new)}, and is booted next"
-    detail = {"upgrade": plan.to_json(), "seconds": _memory(sinks).seconds_of_steps()}
+    detail = {"upgrade": plan.to_json(), "seconds": Memory.among(sinks).seconds_of_steps()}
     return Result(Ending.UPGRADED, EXIT_OK, (reason,), detail=detail)
-
-
-def _memory(sinks: Sequence[Sink]) -> Memory:
-    return next(sink for sink in sinks if isinstance(sink, Memory))

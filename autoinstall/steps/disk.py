@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoinstall import block
 from autoinstall.errors import ToolFailed
@@ -155,15 +156,17 @@ def _tear_down_with_blivet(step: TearDown, note: Callable[[str], None]) -> None:
     storage.reset()
     for path in paths:
         disk = storage.devicetree.get_device_by_path(path)
-        partitions = list(disk.children) if step.tables_stay else []
-        for partition in partitions:
-            for stacked in list(partition.children):
-                storage.recursive_remove(stacked)
-        if not step.tables_stay:
-            storage.recursive_remove(disk)
+        for device in _stacked_on(disk) if step.tables_stay else [disk]:
+            storage.recursive_remove(device)
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")
     storage.do_it()
+
+
+def _stacked_on(disk: Any) -> Iterator[Any]:
+    """What is on the partitions of a disk, each of them seen once what came before is gone."""
+    for partition in list(disk.children):
+        yield from list(partition.children)
 
 
 def _as_blivet_says(disk: str) -> str:

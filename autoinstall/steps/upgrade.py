@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoinstall import block
 from autoinstall.errors import NotDone
 from autoinstall.host import Host
-from autoinstall.layout import PARTITIONS
+from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node import records
 from autoinstall.node.state import ESP_LABEL, change_state_on, state_on
@@ -32,11 +31,11 @@ class CountForce:
         return ""
 
     def apply(self, host: Host) -> None:
-        with mounted(host, _partition(self.disk, "Config"), "rw") as config:
+        with mounted(host, partition_of_node(self.disk, "Config"), "rw") as config:
             records.remember_forced(self.image_id, config)
 
     def why_not_done(self, host: Host) -> str:
-        with mounted(host, _partition(self.disk, "Config"), "ro") as config:
+        with mounted(host, partition_of_node(self.disk, "Config"), "ro") as config:
             return "" if self.image_id in records.forced(config) else "Config does not say so"
 
 
@@ -109,9 +108,4 @@ def _kept_good(state: SlotState, target: Slot) -> SlotState:
 
 
 def _esp(disk: str) -> str:
-    return _partition(disk, ESP_LABEL)
-
-
-def _partition(disk: str, label: str) -> str:
-    number = next(number for number, row in enumerate(PARTITIONS, start=1) if row.label == label)
-    return block.partition_path(disk, number)
+    return partition_of_node(disk, ESP_LABEL)

@@ -40,7 +40,6 @@ PURE = [
     "settings",
     "sizes",
     "space",
-    "slotcfg",
     "slots",
     "stacks",
     "stateless",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstall import gpt
+from autoinstall import block, gpt
 from autoinstall.errors import Refused
 from autoinstall.grammar_disks import volumes
 from autoinstall.layout import (
@@ -21,6 +21,7 @@ from autoinstall.layout import (
     place,
     smallest_disk_bytes,
 )
+from autoinstall.marks import partition_of_node
 from autoinstall.sizes import GIB, MIB
 from autoinstall.space import EXTENT_BYTES, Space
 
@@ -135,6 +136,13 @@ def test_our_table_is_recognised_and_sector_0_tells_whether_it_is_finished() -> 
     assert unfinished and not unfinished.finished
     assert finished and finished.finished
     assert finished.install_id == ID
+
+
+def test_a_partition_of_a_node_is_known_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block, "partition_path", lambda disk, number: f"{disk}{number}")
+    placed = place(ID, Space(16 * GIB, 512, 2 * GIB)).partitions
+    for number, partition in enumerate(placed, start=1):
+        assert partition_of_node("/dev/vda", partition.label) == f"/dev/vda{number}"
 
 
 def test_the_id_is_told_by_one_uuid_alone() -> None:

@@ -123,7 +123,7 @@ def made(host: Recorder) -> list[str]:
 
 def test_paths_become_a_map_with_the_partitions_of_the_disk(content: dict[str, bytes]) -> None:
     host = Recorder()
-    assemble(host, [SDA, SDB])
+    assert assemble(host, [SDA, SDB])
     each = "service-time 0 1 2 /dev/sda 1 1 service-time 0 1 2 /dev/sdb 1 1"
     assert made(host) == [f"0 33554432 multipath 0 0 2 1 {each}"]
     assert host.ran[0][:5] == ["dmsetup", "create", WWID, "--uuid", f"mpath-{WWID}"]
@@ -141,7 +141,7 @@ def test_a_path_that_answers_nothing_is_left_to_multipathd(content: dict[str, by
 def test_disks_that_hold_different_things_are_two_whatever_they_say(content: dict[str, bytes]) -> None:
     content["/dev/sdb"] = b"other"
     host = Recorder()
-    assemble(host, [SDA, SDB])
+    assert not assemble(host, [SDA, SDB])
     assert host.ran == []
 
 
@@ -150,7 +150,7 @@ def test_a_path_that_something_is_stacked_on_is_left_alone(
 ) -> None:
     monkeypatch.setattr(block, "holders", lambda path: ["dm-9 somebody"] if path == "/dev/sdb" else [])
     host = Recorder()
-    assemble(host, [SDA, SDB])
+    assert not assemble(host, [SDA, SDB])
     assert host.ran == []
 
 

@@ -102,11 +102,11 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     @contextmanager
     def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
-        assert (device, options) == ("/dev/vda5", ())
+        assert (device, options) == ("/dev/vda-Config", ())
         yield tmp_path
 
     monkeypatch.setattr(delivery, "mounted", mounted)
-    monkeypatch.setattr(delivery.block, "partition_path", lambda disk, number: f"{disk}{number}")
+    monkeypatch.setattr(delivery, "partition_of_node", lambda disk, label: f"{disk}-{label}")
     return tmp_path
 
 
@@ -234,7 +234,7 @@ def test_a_node_whose_disk_takes_nothing_is_told_of(
     def gone(disk: str, number: int) -> str:
         raise DeviceLost(f"{disk} is gone")
 
-    monkeypatch.setattr(delivery.block, "partition_path", gone)
+    monkeypatch.setattr(delivery, "partition_of_node", gone)
     told = _told(f"upgrade autoinstall.report={nobody} autoinstall.report_timeout=0")
     said = delivery.deliver(INSTALLED, told, Servers(), Host())
     assert said[1:] == [f"{UNTOLD} it cannot be kept on the node: /dev/vda is gone"]

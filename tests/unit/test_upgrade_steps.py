@@ -259,7 +259,7 @@ def test_a_line_that_stays_forces_an_image_once(
         yield tmp_path
 
     monkeypatch.setattr(upgrade, "mounted", mounted)
-    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
+    monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)
     monkeypatch.setattr(fromedium, "mounted", mounted)
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[1]], host, Memory().event))
     records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
@@ -281,7 +281,7 @@ def test_where_it_cannot_be_counted_that_an_image_is_forced_no_slot_is_touched(
         yield
 
     monkeypatch.setattr(upgrade, "mounted", mounted)
-    monkeypatch.setattr(upgrade, "_partition", lambda disk, label: label)
+    monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)
     made = MadeAnew(SLOT, PART, "/dev/vda", 3, forced=True)
     steps = upgrade_steps(made, LiveImage("/image", MANIFEST))[1:]
     assert [step.name for step in steps][:2] == ["count-force", "disarm"]

@@ -61,6 +61,15 @@ def test_the_disk_of_a_reinstall_is_known_by_its_node(monkeypatch: pytest.Monkey
     assert (clock.now_s, said) == (TICK_S, ["waiting for a disk with a node, 60 s at most"])
 
 
+def test_a_map_is_asked_for_by_its_own_name_before_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = iter([(), MACHINE.disks])
+    joined: list[Host] = []
+    monkeypatch.setattr(probe, "_fits", lambda *_: bool(next(there)))
+    monkeypatch.setattr(probe, "join_paths", lambda host: joined.append(host) is None)
+    clock, said = wait(monkeypatch, "storage_init=/dev/mapper/3600a0b80000f1a2b")
+    assert (clock.now_s, said, joined) == (0, [], [clock])
+
+
 def test_what_is_missing_is_waited_for_as_long_as_the_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "storage_init=serial:NOSUCH autoinstall.disk_timeout=20 BOOTIF=eth9 autoinstall.carrier_timeout=40"
     clock, said = wait(monkeypatch, line)

@@ -81,3 +81,10 @@ def test_a_sector_that_cannot_be_read(tmp_path: Path) -> None:
     said = io(disk, "write 8192 512", "read 8192 512")
     assert "wrote 512/512" in said
     assert "read failed: Input/output error" in said
+
+
+def test_a_recorded_machine_merges_nothing(tmp_path: Path) -> None:
+    """virtio-blk would, up to as many pieces as a system call takes; the log adds two of its own: an I/O error."""
+    disk = Disk(new_disk(tmp_path / "disk.raw", SIZE), write_log=tmp_path / "log")
+    assert "wrote" in io(disk, "writev 0" + 1022 * " 512")
+    assert disk.device()["request-merging"] is False
