@@ -26,6 +26,7 @@ from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.slots import MOST_TRIES
 from autoinstall.steps import upgrade_steps
+from autoinstall.steps.image import hashed_beside
 from autoinstall.upgrade import Decision, NewImage, UpgradePlan, already_reason, fallen_reason, make_upgrade
 
 
@@ -80,6 +81,7 @@ class Printed(Consoles):
 def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
     with only_one(host), ExitStack() as stack:
         offer = look_at(args.source, host, stack)
+        hashing = hashed_beside(offer.directory, stack) if offer.directory and not args.dry_run else None
         node = this_node(host)
         there = read_node(host, node)
         offered = NewImage(offer.manifest, args.tries, frozenset(map(Force, args.force)))
@@ -100,7 +102,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
             fetch = [Fetch(offer, directory)]
         image = LiveImage(str(directory), offer.manifest)
-        carry_out([*fetch, *upgrade_steps(made, image)], host, sinks)
+        carry_out([*fetch, *upgrade_steps(made, image, hashing)], host, sinks)
         with suppress(OSError):
             records.forget_fallen(plan.new.image_id)  # it was forced: its next end is news
             records.set_rotten(plan.target.value, [])

@@ -66,11 +66,11 @@ def install_steps(plan: Plan, told: Memory, hashing: Hashing | None = None) -> S
     ]
 
 
-def upgrade_steps(made: MadeAnew, image: LiveImage) -> Sequence[Step]:
+def upgrade_steps(made: MadeAnew, image: LiveImage, hashing: Hashing | None = None) -> Sequence[Step]:
     """The steps of an upgrade, in order. Until the image was found whole nothing is written; the last one commits."""
     target, disk = Slot(made.slot.slot), made.disk
     return [
-        VerifyImage(image),
+        VerifyImage(image, hashing),
         *([Claim((made.claimed,), has_stack=False)] if made.claimed else []),
         *([CountForce(image.manifest.image_id, disk)] if made.forced else []),
         Disarm(target, disk),

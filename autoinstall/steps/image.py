@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -22,15 +23,17 @@ from autoinstall.slotcfg import SLOT_CFG, render_slot_cfg
 
 COPY_BYTES = 4 * MIB
 PROGRESS_INTERVAL_S = 0.2
+END_LIMIT_S = 5
 MANIFEST = "manifest.json"
 
 
 class Hashing:
-    """The files of an image, hashed by a thread while disks and NICs are waited for and looked at."""
+    """The files of an image, hashed by a thread while all else of a plan is looked at."""
 
     def __init__(self, directory: Path) -> None:
         self.done_bytes = 0
         self._directory = directory
+        self._wanted = True
         self._found: dict[str, str | OSError] = {}
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -39,6 +42,11 @@ class Hashing:
         """Whether all of them have been read, within a time."""
         self._thread.join(limit_s)
         return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """No digest is wanted any more: nothing reads from the directory, unless its medium hangs."""
+        self._wanted = False
+        self._thread.join(END_LIMIT_S)
 
     def digest(self, name: str) -> str:
         """The SHA-256 of a file, once all have been read. Raises OSError where this one could not be."""
@@ -56,8 +64,17 @@ class Hashing:
 
     def _counted(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
         for piece in pieces:
+            if not self._wanted:
+                return
             yield piece
             self.done_bytes += len(piece)
+
+
+def hashed_beside(directory: Path, stack: ExitStack) -> Hashing:
+    """The files of an image, being hashed. Behind `stack` nothing reads from the directory."""
+    hashing = Hashing(directory)
+    stack.callback(hashing.end)
+    return hashing
 
 
 @dataclass(frozen=True)

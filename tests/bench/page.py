@@ -125,9 +125,8 @@ def upgraded(found: Upgrades) -> str:
     spread = found.ratios("directory")
     ratio = found.median_s("directory") / found.median_s("rauc")
     steps = {kind: _upgrade_steps(found, kind) for kind in ("directory", "url")}
-    marks = [
-        (name, at, found.again_s[name]) for name, at in sorted(found.into_new_s.items(), key=lambda mark: mark[1])
-    ]
+    both = found.into_new_s.keys() & found.again_s.keys()  # who waits for the last one may miss another
+    marks = sorted(((name, found.into_new_s[name], found.again_s[name]) for name in both), key=lambda row: row[1])
     return "\n\n".join(
         [
             table(["seconds", "median", *rounds, "peak memory, MiB"], rows),

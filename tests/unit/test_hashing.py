@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
-from autoinstall.steps.image import Hashing, VerifyImage
+from autoinstall.steps import image as steps_image
+from autoinstall.steps.image import Hashing, VerifyImage, hashed_beside
 from tests.unit.machines import MANIFEST
 
 DIGEST = hashlib.sha256(b"12345").hexdigest()
@@ -45,3 +48,12 @@ def test_a_file_that_is_not_the_manifest_s_or_gone_is_told(image: LiveImage) -> 
     Path(image.directory, "vmlinuz").unlink()
     with pytest.raises(ImageInvalid, match="vmlinuz cannot be read: No such file"):
         VerifyImage(image).apply(Host())
+
+
+def test_what_is_not_wanted_any_more_is_not_read(image: LiveImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ISO that is still read cannot be unmounted."""
+    monkeypatch.setattr(steps_image, "_pieces", lambda path: repeat(memoryview(b"12345")))
+    with ExitStack() as stack:
+        hashing = hashed_beside(Path(image.directory), stack)
+        assert not hashing.wait(0)
+    assert hashing.wait(0)
