@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ CHECKED = RUN / "health.json"
 PSTORE = Path("/var/lib/systemd/pstore")
 EMERGENCY, OWN_UNIT = "emergency.target", "autoinstall-fallback.service"
 LAST_KERNEL_LINES = 6
+SERIOUS = re.compile(r"<[0-3]>(.*)")
+"""A line with a level from KERN_EMERG to KERN_ERR (linux/kern_levels.h). What is below a panic are registers."""
 LAST_REASONS = 4
 LONGEST_REASON = 300
 ASKING = Run(accept=range(256), timeout_s=20)
@@ -135,7 +138,8 @@ def _last_kernel_lines(host: Host) -> list[str]:
         if logs:
             newest = max(logs, key=lambda path: path.stat().st_mtime)
             lines = [line for line in newest.read_text(errors="replace").splitlines() if line.strip()]
-            return lines[-LAST_KERNEL_LINES:]
+            serious = [match[1] for line in lines if (match := SERIOUS.match(line))]
+            return (serious or lines)[-LAST_KERNEL_LINES:]
     return []
 
 

@@ -177,3 +177,25 @@ def test_a_system_without_slots_has_nothing_to_go_back_to(node: Node, to_roll_ba
     (node.root / "run/slot-name").unlink()
     with pytest.raises(CannotHere, match="does not run from a slot"):
         rollback.main(ROLL_BACK, node)
+
+
+def test_of_a_kept_kernel_log_the_panic_is_told_and_not_its_registers(node: Node, there: dict[str, Any]) -> None:
+    fallback.keep_reasons(Slot.B, ["left no word"], node)
+    fallback.PSTORE.mkdir()
+    panic = "[    3.906217] Kernel panic - not syncing: Attempted to kill init!"
+    registers = [f"<4>[    3.91{number:04}] R{number}: 0" for number in range(20)]
+    (fallback.PSTORE / "dmesg.txt").write_text(
+        "\n".join(["Panic#1 Part1", "<6>[ 1.0] usual", f"<0>{panic}", *registers])
+    )
+    fallen = fallback.fallen_now(node)
+    assert fallen
+    assert fallen["kernel"] == [panic]
+
+
+def test_a_kept_kernel_log_without_levels_is_told_from_its_end(node: Node, there: dict[str, Any]) -> None:
+    fallback.keep_reasons(Slot.B, ["left no word"], node)
+    fallback.PSTORE.mkdir()
+    (fallback.PSTORE / "dmesg.txt").write_text("".join(f"line {number}\n" for number in range(20)))
+    fallen = fallback.fallen_now(node)
+    assert fallen
+    assert fallen["kernel"] == [f"line {number}" for number in range(14, 20)]
