@@ -159,7 +159,7 @@ class Builder:
         ingredients = {
             "base": str(parts.base),
             "what": self.recipe.initramfs,
-            "how": (digest(layers.DRACUT), _own("layers.py", "tree.py")),
+            "how": (digest(layers.DRACUT, layers.MANAGER), _own("layers.py", "tree.py")),
         }
         product = Product("initramfs", ingredients, NEEDS_MIB["initramfs"])
         return self.cache.get(product, lambda place: layers.make_initramfs(parts, place, self.cache))

@@ -18,6 +18,8 @@ SOURCE = Path(__file__).resolve().parents[2]
 """The checkout that this runs from: the image gets the package, the units and the dracut module of the same."""
 PACKAGE = SOURCE / "autoinstall"
 UNITS = SOURCE / "units"
+MANAGER = UNITS / "system.conf.d"
+"""What the first process goes by, in the initramfs too."""
 DRACUT = SOURCE / "dracut"
 FILES = PACKAGE / "image/files"
 NODE_GRUB_CFG = PACKAGE / "image/grub/node.cfg"
@@ -81,6 +83,7 @@ def make_initramfs(layers: Layers, into: Path, cache: Cache) -> None:
         tree.unpack(layers.base)
         version = tree.kernel_version()
         tree.copy(DRACUT, DRACUT_MODULES)
+        tree.copy(MANAGER, f"{SYSTEMD}/{MANAGER.name}")
         asked = layers.recipe.initramfs
         tree.run(
             "dracut", *DRACUT_OPTIONS, "--modules", " ".join(("autoinstall", *asked.modules)),

@@ -15,6 +15,7 @@ AUTOINSTALL_READING_TIME_S=10
 # Prints why, in one line.
 autoinstall_reason() {
     local _line _dev
+    cat "$AUTOINSTALL_RUN/hung" 2>/dev/null && return 0
     # die leaves its reason as a command line: warn dracut: FATAL: "reason"
     while read -r _line; do
         case "$_line" in *'FATAL: '*) printf '%s\n' "${_line#*FATAL: }" && return 0 ;; esac

@@ -150,8 +150,15 @@ autoinstall_bind_lasting() {
     [ ! -d "$_config/home" ] || mount --bind "$_config/home" "$NEWROOT/home"
 }
 
+# Where the machine has no watchdog, the kernel is one: a system that hangs above it is reset all the same. It panics for
+# that, so that the platform may keep its last lines.
+autoinstall_watch() {
+    [ -e /dev/watchdog0 ] || modprobe -q softdog soft_panic=1
+}
+
 autoinstall_mount_node() {
     local _volatile="$AUTOINSTALL_RUN/volatile"
+    autoinstall_watch
     modprobe -q -a loop squashfs overlay sha256-ssse3 dm-verity
     autoinstall_mount_root
     mkdir -p "$_volatile"

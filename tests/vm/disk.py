@@ -114,6 +114,12 @@ class DiskImage:
             capture_output=True,
         )
 
+    def remove_ext_file(self, label: str, name: str) -> None:
+        """Take a file out of an ext4 partition."""
+        subprocess.run(
+            ["debugfs", "-w", "-R", f"rm {name}", self._at(label, "?offset=")], check=True, capture_output=True
+        )
+
     def ext_offset(self, label: str, name: str, offset: int) -> int:
         """Where on the disk a byte of a file of an ext4 partition is."""
         block_bytes = int(self.ext_superblock(label)["Block size"])

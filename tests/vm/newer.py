@@ -61,12 +61,13 @@ def write_iso(image: Image, path: Path) -> Path:
 
 
 def cpio(files: Mapping[str, bytes]) -> bytes:
-    """An archive of executable files, in the format of initramfs (newc)."""
+    """An archive of executable files, in the format of initramfs (newc); a name that ends with / is a directory."""
     entries = [*files.items(), ("TRAILER!!!", b"")]
-    return b"".join(_entry(number, name.encode() + b"\0", data) for number, (name, data) in enumerate(entries, 721))
+    return b"".join(_entry(number, name, data) for number, (name, data) in enumerate(entries, 721))
 
 
-def _entry(number: int, name: bytes, data: bytes) -> bytes:
-    fields = (number, 0o100755, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0)
+def _entry(number: int, path: str, data: bytes) -> bytes:
+    name, mode = path.rstrip("/").encode() + b"\0", 0o040755 if path.endswith("/") else 0o100755
+    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0)
     head = b"070701" + "".join(f"{field:08x}" for field in fields).encode() + name
     return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)

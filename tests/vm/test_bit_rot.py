@@ -74,8 +74,8 @@ def hashes_of(squashfs: Path) -> int:
     return -(-size_bytes // VERITY_BLOCK_BYTES) * VERITY_BLOCK_BYTES
 
 
-def rot(disk: DiskImage, image: Image, what: str) -> None:
-    """Flip a bit in slot A: of a file of the root, or of its `superblock` or `hashes`."""
+def rot(disk: DiskImage, image: Image, what: str, slot: str = "Root-A") -> None:
+    """Flip a bit in a slot: of a file of the root, or of its `superblock` or `hashes`."""
     squashfs = image.place / ROOT_IMAGE
     if what == "superblock":
         begin = 0
@@ -83,7 +83,7 @@ def rot(disk: DiskImage, image: Image, what: str) -> None:
         begin = hashes_of(squashfs)
     else:
         begin = -(-data_of(squashfs, what, disk.path.parent) // VERITY_BLOCK_BYTES) * VERITY_BLOCK_BYTES
-    disk.flip_bit(disk.ext_offset("Root-A", f"/{ROOT_IMAGE}", begin + 8))
+    disk.flip_bit(disk.ext_offset(slot, f"/{ROOT_IMAGE}", begin + 8))
 
 
 def boots_until_it_gives_way(machine: Machine, slots: str) -> None:

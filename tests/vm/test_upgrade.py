@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autoinstall.image.manifest import parse_manifest
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage, partition_bytes
@@ -19,7 +17,7 @@ from tests.vm.installed import HEALTHY, NODE_LIMIT_S, SSH_LIMIT_S, Installed, as
 from tests.vm.kept import config_hash
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
-from tests.vm.newer import PANIC, derived, describe, put_image, write_iso
+from tests.vm.newer import derived, put_image, write_iso
 from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
@@ -27,8 +25,6 @@ pytestmark = pytest.mark.vm
 LINE = "upgrade console=ttyS0 autoinstall.after=hold autoinstall.installed=hold"
 MEDIUM = "/run/initramfs/live/autoinstall"
 UPGRADE_LIMIT_S = 300
-NEVER = re.compile(r"(?!)")
-"""A boot that fails is what these tests wait for."""
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
 
 
@@ -126,61 +122,3 @@ def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp
         machine.power_off()
     disk = DiskImage(tmp_path / "disk.raw")
     assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
-
-
-HEALTH_D = {
-    "autoinstall/health.d/tyre": "#!/bin/sh\necho flat\n! grep -q rd.autoinstall.slot=B /proc/cmdline\n",
-}
-ONLY_B = "ConditionKernelCommandLine=rd.autoinstall.slot=B"
-HANG = {
-    "systemd/system/hang.service": f"[Unit]\n{ONLY_B}\nBefore=boot-complete.target\n"
-    "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n",
-    "systemd/system/autoinstall-health.service.d/hang.conf": "[Unit]\nRequires=hang.service\nAfter=hang.service\n",
-    "systemd/system/autoinstall-deadline.timer.d/short.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=30s\n",
-}
-EMERGENCY = {
-    "systemd/system/gone.service": f"[Unit]\n{ONLY_B}\nDefaultDependencies=no\nBefore=local-fs.target\n"
-    "[Service]\nType=oneshot\nExecStart=/usr/bin/false\n",
-    "systemd/system/local-fs.target.d/gone.conf": "[Unit]\nRequires=gone.service\n",
-}
-NO_ROOT = {"var/lib/dracut/hooks/mount/10-bad.sh": b"die 'no root today'\n"}
-BAD: dict[str, tuple[dict[str, bytes], dict[str, str], str]] = {
-    "health": ({}, HEALTH_D, "health.d/tyre: exit status 1: flat"),
-    "panic": (PANIC, {}, "left no word"),
-    "initramfs": (NO_ROOT, {}, "no root today"),
-    "deadline": ({}, HANG, "it was not found good in time; waiting: "),
-    "emergency": ({}, EMERGENCY, "systemd went to emergency mode; failed: gone.service"),
-    "kernel": ({}, {}, "the boot loader could not load it"),
-}
-BAD_LIMIT_S = 300
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("bad", BAD)
-def test_an_image_that_does_not_come_up_gives_way_and_the_old_one_says_why(
-    live: LiveSystem, image: Image, finished: Path, tmp_path: Path, bad: str
-) -> None:
-    initramfs, etc, why = BAD[bad]
-    new = derived(image, tmp_path / "new", version_of(image, "+bad"), initramfs)
-    if bad == "kernel":
-        (new.place / "vmlinuz").unlink()
-        (new.place / "vmlinuz").write_bytes(b"no kernel at all\n" * 512)
-        describe(new.place, version_of(image, "+bad"), parse_manifest((new.place / "manifest.json").read_bytes()))
-    attempts = 2 if bad == "kernel" else 1  # GRUB goes to the other slot within one attempt
-    waiting = SlotState(Slot.B, MOST_TRIES, True, attempts, False)
-    disk = Finished(live, finished).copy(tmp_path, {**SHELL, **etc}, waiting)
-    put_image(disk, "Root-B", new)
-    with Machine(Hardware(disks=(Disk(disk.path),), reboots=True), tmp_path, name="node") as machine:
-        machine.wait_for_line("^autoinstall: booting slot B", BAD_LIMIT_S)
-        machine.wait_for_line("^autoinstall: booting slot A", BAD_LIMIT_S, unless=NEVER)
-        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S, unless=NEVER).group(1) == "A"
-        result = machine.wait_for_event(60, event_type="result", result="rolled-back")
-        assert why in "\n".join(result["reasons"])
-        machine.wait_for_line("^autoinstall: result=rolled-back", 60)
-        machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
-        assert why in machine.shell("autoinstall status")
-        assert why in machine.shell("cat /run/motd.d/50-autoinstall")
-        status = json.loads(machine.shell("autoinstall status --json"))
-        assert [one["image_id"] for one in status["fallen"]] == [Image(new.place).image_id]
-        assert status["slots"]["A"]["role"] == ("RootBackup" if result["fallen"]["tries_left"] else "Root")
-        machine.power_off()
