@@ -9,7 +9,7 @@
 autoinstall_waiting() {
     local _id _unit _type _state
     systemctl list-jobs --no-legend --plain | while read -r _id _unit _type _state; do
-        [ "$_state" != running ] || printf ' %s' "$_unit"
+        case "$_unit $_state" in autoinstall-hung.*) ;; *' running') printf ' %s' "$_unit" ;; esac
     done
 }
 
