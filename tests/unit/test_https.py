@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("authority")
     make_authority(place, "127.0.0.1")
     return place
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_trusted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """urllib of Python 3.13 keeps whom it trusted when it was first used."""
+    monkeypatch.setattr(urllib.request, "_opener", None)
 
 
 @pytest.fixture

@@ -80,8 +80,9 @@ def test_the_second_copy_is_written_first_and_in_place(esp: Path, monkeypatch: p
         return real(path, flags, *rest)
 
     inodes = [os.stat(esp / copy).st_ino for copy in state.STATE_COPIES]
-    monkeypatch.setattr(os, "open", watch)
-    write_state(esp, mark_good(fresh(), Slot.B))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", watch)
+        write_state(esp, mark_good(fresh(), Slot.B))
     assert [path for path, _ in opened] == [str(esp / copy) for copy in reversed(state.STATE_COPIES)]
     assert not any(flags & (os.O_TRUNC | os.O_CREAT) for _, flags in opened)
     assert all(flags & os.O_DSYNC for _, flags in opened)

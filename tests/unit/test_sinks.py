@@ -126,10 +126,10 @@ def test_a_run_that_is_told_to_end_leaves_no_port_open(tmp_path: Path, monkeypat
     def stop(*_: object) -> None:
         raise Stopped("told to end")
 
-    monkeypatch.setattr(os, "open", told_to_end_meanwhile)
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        with pytest.raises(Stopped):
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(os, "open", told_to_end_meanwhile)
             write_line(tmp_path / "port", "a line")
     finally:
         signal.signal(signal.SIGTERM, before)
