@@ -66,14 +66,16 @@ def test_a_good_signature_tells_who_made_it_also_to_a_clock_that_is_behind(
     assert signature.told(signer) == f"the image is signed by {signer}"
 
 
+NO_SIGNATURE = r"manifest\.json\.sig (holds none|is not one good signature of the image, and nothing else)$"
+"""gpgv of Debian 12 and of 13 differ in their words."""
 REFUSED = {
     "swapped": r"does not count: the manifest is not the one that builder \([0-9A-F]{16}\) signed",
     "unknown": r"does not count: the key [0-9A-F]{16} is not one of this system's, or cannot be checked with",
-    "inline": "is not one good signature of the image, and nothing else",
-    "clear-signed": "is not one good signature of the image, and nothing else",
-    "literal": r"does not count: manifest\.json\.sig holds none",
-    "empty": r"does not count: manifest\.json\.sig holds none",
-    "truncated": r"does not count: manifest\.json\.sig holds none",
+    "inline": NO_SIGNATURE,
+    "clear-signed": NO_SIGNATURE,
+    "literal": NO_SIGNATURE,
+    "empty": NO_SIGNATURE,
+    "truncated": NO_SIGNATURE,
     "expired": r"does not count: the key of old \([0-9A-F]{16}\) has expired",
     "revoked": r"does not count: the key of gone \([0-9A-F]{16}\) was revoked",
     "mixed": r"does not count: the key [0-9A-F]{16} is not one of this system's",
