@@ -51,6 +51,8 @@ class BadRecipe(AskedWrongly):      "A recipe file that says something a recipe 
 class BadUsage(AskedWrongly):       "Options of a command that contradict each other or the place it runs in."
 class Refused(CannotHere):          "The request does not fit the machine."
 class ImageInvalid(CannotHere):     "The image is not what its manifest says, or its manifest is not one."
+class NotServed(ImageInvalid):      "A server answers that it does not give a file of the image."
+class NotTrusted(CannotHere):       "The image is not signed, or not by a key that the system takes images of."
 class ToolMissing(CannotHere):      "A program that is not installed."
 class NoSpace(CannotHere):          "Too little room for what is to be written."
 class MirrorUnreachable(CannotHere): "The package mirror does not answer."

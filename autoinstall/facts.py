@@ -141,10 +141,11 @@ class Nic:
 
 @dataclass(frozen=True)
 class LiveImage:
-    """The image this live system runs from: `directory` holds its files."""
+    """The image this live system runs from: `directory` holds its files. `signer` is empty where nobody asked."""
 
     directory: str
     manifest: Manifest
+    signer: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from autoinstall.fromedium import upgrade_from_medium
 from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.grammar_sources import Break, LogLevel
 from autoinstall.host import Host, Run
+from autoinstall.image import signature
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
 from autoinstall.localboot import load_installed
@@ -135,7 +136,10 @@ def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> 
     """What this machine is, once the disk and the NIC that are asked for are there."""
     host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
     wait_for_asked(request, host, lambda text: _say(sinks, text))
-    return probe(host, image)
+    facts = probe(host, image)
+    if facts.image and request.action in (Action.INSTALL, Action.UPGRADE):
+        _say(sinks, signature.told(facts.image.signer))
+    return facts
 
 
 def _begin(telling: Telling, sinks: Sequence[Sink]) -> None:

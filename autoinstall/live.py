@@ -13,7 +13,7 @@ from pathlib import Path
 from autoinstall.cmdline import Word
 from autoinstall.errors import ImageInvalid, TookTooLong
 from autoinstall.host import Host
-from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME
+from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, SIGNATURE_NAME
 
 LIVE_MOUNT = Path("/run/initramfs/live")
 MEDIUM = LIVE_MOUNT / "autoinstall"
@@ -23,6 +23,8 @@ ROOT_IMAGE = "root.squashfs"
 ANSWER_LIMIT_S = 30
 NETWORK_LIMIT_S = 90
 PREFIX = "live:"
+SERVER_ERROR = 500
+"""The first status of HTTP that is no answer to what was asked for."""
 
 
 def find_image(host: Host, words: Sequence[Word]) -> Path:
@@ -36,6 +38,7 @@ def find_image(host: Host, words: Sequence[Word]) -> Path:
         root.symlink_to(_loop_device(host))
     for name in (MANIFEST_NAME, *(name for name in FILE_NAMES if name != ROOT_IMAGE)):
         _fetch(host, f"{url}/{name}", FETCHED / name)
+    _fetch(host, f"{url}/{SIGNATURE_NAME}", FETCHED / SIGNATURE_NAME, optional=True)
     return FETCHED
 
 
@@ -54,11 +57,14 @@ def _loop_device(host: Host) -> str:
     raise ImageInvalid(f"nothing is mounted on {LIVE_ROOT}: this is no live system of ours")
 
 
-def _fetch(host: Host, url: str, target: Path) -> None:
-    """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason."""
+def _fetch(host: Host, url: str, target: Path, *, optional: bool = False) -> None:
+    """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason.
+
+    What is optional is not there afterwards where the server answers that it does not give it.
+    """
     import shutil  # these are a sixth of all that a run would import, and only PXE needs them
     from http.client import HTTPException
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     why = ""
@@ -70,6 +76,9 @@ def _fetch(host: Host, url: str, target: Path) -> None:
                 shutil.copyfileobj(answer, file)
         except (URLError, HTTPException, OSError) as error:
             why = str(error)
+            if optional and isinstance(error, HTTPError) and error.code < SERVER_ERROR:
+                target.unlink(missing_ok=True)
+                return True
             return False
         return True
 

@@ -30,6 +30,7 @@ from autoinstall.grammar_disks import Bus, DiskBy, DiskSelector
 from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
+from autoinstall.image.signature import checked, read_papers
 from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
 from autoinstall.marks import marked
 from autoinstall.multipath import assemble
@@ -73,7 +74,7 @@ def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
     live system of ours, the map of a disk with several paths.
     """
     host.run("udevadm", "settle", f"--timeout={SETTLE_LIMIT_S}", doing="waiting for devices", how=Run(accept=(0, 1)))
-    image = live_image(image_directory)
+    image = live_image(host, image_directory)
     if image and os.geteuid() == 0:
         join_paths(host)
     return Facts(
@@ -168,15 +169,16 @@ def addresses(host: Host) -> list[str]:
     return [f"{info['local']}/{info['prefixlen']}" for info in found if "local" in info]
 
 
-def live_image(directory: Path) -> LiveImage | None:
-    """The image that this live system runs from; None where it runs from none of ours. Raises ImageInvalid."""
+def live_image(host: Host, directory: Path) -> LiveImage | None:
+    """The image that this live system runs from; None where it is none of ours. Raises ImageInvalid, NotTrusted."""
     try:
-        data = (directory / "manifest.json").read_bytes()
+        papers = read_papers(directory)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ImageInvalid(f"{directory}/manifest.json cannot be read: {error.strerror}") from error
-    return LiveImage(str(directory), parse_manifest(data))
+        raise ImageInvalid(f"{error.filename} cannot be read: {error.strerror}") from error
+    signer = checked(papers, host)
+    return LiveImage(str(directory), parse_manifest(papers.manifest), signer)
 
 
 def join_paths(host: Host) -> bool:

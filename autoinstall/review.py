@@ -66,7 +66,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
         raise BadUsage("this line asks for no installation and no removal", hint=WITHOUT_PLAN[request.action])
     facts = read_facts(args.facts) if args.facts else probe(host)
     if args.image:
-        facts = replace(facts, image=live_image(args.image))
+        facts = replace(facts, image=live_image(host, args.image))
     if request.action is Action.INSTALL and facts.image is None:
         raise BadUsage(
             "there is no image to plan with: none of autoinstall runs here", hint="name an image: --image DIR"

@@ -7,6 +7,8 @@ PACKAGE_OF = {
     "apt-get": "apt",
     "blkid": "util-linux",
     "chroot": "coreutils",
+    "gpg": "gpg",
+    "gpgv": "gpgv",
     "ip": "iproute2",
     "kexec": "kexec-tools",
     "lvcreate": "lvm2",

@@ -14,11 +14,19 @@ from pathlib import Path
 import autoinstall
 from autoinstall.errors import BadRecipe
 from autoinstall.host import Host, missing
-from autoinstall.image import debian, grub, iso, layers, pypi, verity
+from autoinstall.image import debian, grub, iso, layers, pypi, signature, verity
 from autoinstall.image import recipe as recipes
-from autoinstall.image.cache import MIB, Cache, Product, digest, require_space
+from autoinstall.image.cache import MIB, Cache, Product, digest, require_space, say
 from autoinstall.image.layers import Layers
-from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest, render_manifest
+from autoinstall.image.manifest import (
+    FILE_NAMES,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    ImageFile,
+    Manifest,
+    parse_manifest,
+    render_manifest,
+)
 from autoinstall.image.pxe import NETWORK_LOADER, WORDS_NAME
 from autoinstall.image.tree import Tree
 
@@ -35,25 +43,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", default="vm", metavar="FILE|NAME", help="a file, or one that is shipped: metal, vm"
     )
     parser.add_argument("--cmdline", default="", metavar="WORDS", help="words that the ISO's menu boots with")
+    parser.add_argument("--sign", metavar="KEYID", help="sign the image with this key of your GnuPG")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the image goes")
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
     """Builds what `args` ask for. Progress goes to stderr, and the table of what was made to stdout."""
     recipe = read_recipe(args.recipe)
+    keys = Path(args.recipe).parent / recipe.keys if recipe.keys else None
+    content = signature.public_keys(keys) if keys else b""
     _require_tools()
+    if args.sign is not None:
+        signature.require_key(args.sign, host)
     if IN_NAMESPACE not in os.environ:
         enter_namespace(sys.argv[1:])
     require_space(args.output, OUTPUT_MIB, f"writing an image to {args.output}")
-    builder = Builder(recipe, Cache(cache_root(), host), host)
+    builder = Builder(recipe, Cache(cache_root(), host), host, content)
     image = builder.image()
     args.output.mkdir(parents=True, exist_ok=True)
+    _forget_signature_of_another(image, args.output)
     for name in (*FILE_NAMES, MANIFEST_NAME):
         _copy(image / name, args.output / name)
+    if args.sign is not None:
+        signature.sign(args.output, args.sign, host)
+    if keys:
+        _check_signature(args.output, keys, host)
     _copy(builder.boot_files() / "network" / NETWORK_LOADER, args.output / NETWORK_LOADER)
     (args.output / WORDS_NAME).write_text(" ".join(builder.default_words) + "\n")
     output = args.output / f"autoinstall-{recipe.name}.iso"
-    builder.iso(image, args.cmdline, output)
+    builder.iso(args.output, args.cmdline, output)
     print(_table(args.output, output))
     return 0
 
@@ -104,6 +122,7 @@ class Builder:
     recipe: recipes.Recipe
     cache: Cache
     host: Host
+    keys: bytes = b""
 
     @property
     def distribution(self) -> debian.Distribution:
@@ -167,11 +186,13 @@ class Builder:
     def image(self) -> Path:
         """A directory with the files of an image, and its manifest."""
         base = self.base() / "base.tar"
-        parts = Layers(self.recipe, base, self.boot_files(), self.python(), int(base.stat().st_mtime), self.host)
+        epoch_s = int(base.stat().st_mtime)
+        parts = Layers(self.recipe, base, self.boot_files(), self.python(), epoch_s, self.host, self.keys)
         initramfs = self.initramfs(parts)
         ingredients = {
             "parts": (str(base), str(parts.boot_files), str(parts.python), str(initramfs)),
             "recipe": self.recipe,
+            "keys": self.keys.hex(),
             "ours": digest(*(path for path in (layers.PACKAGE, layers.UNITS) if path.exists())),
         }
 
@@ -216,6 +237,22 @@ class Builder:
             iso.write_iso(medium, output, self.host, scratch)
 
 
+def _forget_signature_of_another(image: Path, output: Path) -> None:
+    """A signature that was made of what was built before, somewhere else perhaps, stays with that."""
+    there = output / MANIFEST_NAME
+    if not there.exists() or there.read_bytes() != (image / MANIFEST_NAME).read_bytes():
+        (output / SIGNATURE_NAME).unlink(missing_ok=True)
+
+
+def _check_signature(output: Path, keys: Path, host: Host) -> None:
+    """Systems of this image take none but signed ones: it is no medium of their own without. Raises NotTrusted."""
+    papers = signature.read_papers(output)
+    if papers.signature is None:
+        say(f"not signed, and with its keys it takes signed images only: sign {output / MANIFEST_NAME}, build again")
+        return
+    say(signature.told(signature.checked(papers, host, keys.absolute())))
+
+
 def _require_tools() -> None:
     for tool in TOOLS:
         if shutil.which(tool) is None:
@@ -238,5 +275,6 @@ def _image_file(path: Path) -> ImageFile:
 
 
 def _table(directory: Path, iso_path: Path) -> str:
-    paths = [*(directory / name for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER)), iso_path]
+    names = (*FILE_NAMES, *signature.read_papers(directory).files, NETWORK_LOADER)
+    paths = [*(directory / name for name in names), iso_path]
     return "\n".join(f"{path.stat().st_size / MIB:8.1f} MiB  {path}" for path in paths)

@@ -10,7 +10,8 @@ from autoinstall import cmdline
 from autoinstall.cmdline import Word
 from autoinstall.host import Host, Run
 from autoinstall.image.grub import iso_mark, marked
-from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, volume_label
+from autoinstall.image.manifest import FILE_NAMES, Manifest, volume_label
+from autoinstall.image.signature import read_papers
 from autoinstall.loaders import GRUB
 
 ACTION_WORDS = frozenset(
@@ -65,7 +66,9 @@ def write_iso(medium: Medium, output: Path, host: Host, scratch: Path) -> None:
     (scratch / "mark").write_text(f"{volume_label(medium.manifest)}\n")
     (scratch / "BOOTX64.EFI").write_bytes(marked((medium.loader / "BOOTX64.EFI").read_bytes(), mark))
     esp = _make_esp(scratch, host)
-    grafts = [f"/autoinstall/{name}={medium.image / name}" for name in (*FILE_NAMES, MANIFEST_NAME)]
+    grafts = [
+        f"/autoinstall/{name}={medium.image / name}" for name in (*FILE_NAMES, *read_papers(medium.image).files)
+    ]
     grafts += [
         f"/autoinstall/{mark}={scratch / 'mark'}",
         f"/boot/grub/grub.cfg={scratch / 'grub.cfg'}",

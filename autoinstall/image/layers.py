@@ -12,6 +12,7 @@ from autoinstall.errors import BuildFailed
 from autoinstall.host import Host, Run
 from autoinstall.image.cache import Cache
 from autoinstall.image.recipe import Recipe
+from autoinstall.image.signature import KEYS
 from autoinstall.image.tree import ADMIN_ID, Tree, audit, trim
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -61,7 +62,10 @@ SQUASHFS_OPTIONS = "-noappend -comp zstd -Xcompression-level 9 -b 128K -no-progr
 
 @dataclass(frozen=True)
 class Layers:
-    """Where the parts of an image come from, and when it was made, as far as its files tell."""
+    """Where the parts of an image come from, and when it was made, as far as its files tell.
+
+    `keys` is the keyring of whose images systems of this one take; empty where they take any.
+    """
 
     recipe: Recipe
     base: Path
@@ -69,6 +73,7 @@ class Layers:
     python: Path
     epoch_s: int
     host: Host
+    keys: bytes = b""
 
     @property
     def reproducible(self) -> Run:
@@ -118,6 +123,8 @@ def _add_ours(tree: Tree, layers: Layers) -> None:
     tree.copy(layers.boot_files / "node", BOOT_FILES)
     tree.write(f"{BOOT_FILES}/grub.cfg", node_menu(NODE_GRUB_CFG.read_text(), layers.recipe.kernel_words))
     tree.copy(FILES, ".")
+    if layers.keys:
+        tree.write(str(KEYS.relative_to("/")), layers.keys)
     tree.write("usr/bin/autoinstall", LAUNCHER, mode=0o755)
     for file in sorted(UNITS.rglob("*")):
         if file.is_file():

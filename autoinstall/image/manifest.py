@@ -19,6 +19,7 @@ ARCH = "x86_64"
 FILE_NAMES = ("vmlinuz", "initrd.img", "root.squashfs")
 """The files of every image, in the order in which they are written."""
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.json.sig"
 LARGEST_BYTES = 4 << 20
 LARGEST_FILE_BYTES = 64 << 30
 KEYS = frozenset(

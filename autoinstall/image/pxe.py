@@ -12,7 +12,8 @@ from autoinstall import cmdline
 from autoinstall.cmdline import Word
 from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
 from autoinstall.host import Host
-from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, parse_manifest
+from autoinstall.image.manifest import FILE_NAMES, SIGNATURE_NAME, parse_manifest
+from autoinstall.image.signature import read_papers
 from autoinstall.loaders import GRUB, IPXE, PXELINUX
 
 LIVE_WORDS = "rd.live.image rd.shell=0 panic=30"
@@ -36,7 +37,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
     url = checked_url(args.url)
     words = cmdline.parse(args.cmdline)
     try:
-        parse_manifest((args.image / MANIFEST_NAME).read_bytes())
+        papers = read_papers(args.image)
+        parse_manifest(papers.manifest)
         live = _live(url, (args.image / WORDS_NAME).read_text())
         texts = {
             GRUB_MENU: grub_menu(live, words),
@@ -44,7 +46,8 @@ def main(args: argparse.Namespace, host: Host) -> int:
             PXELINUX_MENU: pxelinux_menu(live, words),
         }
         args.output.mkdir(parents=True, exist_ok=True)
-        for name in (*FILE_NAMES, MANIFEST_NAME, NETWORK_LOADER):
+        (args.output / SIGNATURE_NAME).unlink(missing_ok=True)
+        for name in (*FILE_NAMES, *papers.files, NETWORK_LOADER):
             shutil.copyfile(args.image / name, args.output / name)
     except OSError as error:
         raise ImageInvalid(f"copying the image: {error}", hint="build it with: autoinstall build -o DIR") from error

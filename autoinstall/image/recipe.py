@@ -79,10 +79,12 @@ class Recipe:
     initramfs: Initramfs
     trim: Trim
     masked_units: tuple[str, ...]
+    keys: str
+    """A file of public keys, relative to the recipe's own; empty: systems of this image take any image."""
 
 
 LISTS = frozenset(("components", "features", "words", "kernel_words", "packages"))
-SCALARS = frozenset(("extends", "distribution", "suite", "kernel", "version", "security_version"))
+SCALARS = frozenset(("extends", "distribution", "suite", "kernel", "version", "security_version", "keys"))
 KEYS: Mapping[str, frozenset[str] | None] = {
     "image": SCALARS | LISTS,
     "python": None,
@@ -197,6 +199,7 @@ class _Reader:
             initramfs=Initramfs(self.words("initramfs", "modules"), self.words("initramfs", "drivers")),
             trim=Trim(drop=self.globs("drop"), keep=self.globs("keep")),
             masked_units=self.words("units", "mask"),
+            keys=self.text("image", "keys"),
         )
 
     def keys(self, section: str) -> tuple[str, ...]:

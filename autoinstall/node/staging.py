@@ -9,9 +9,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoinstall.errors import BadUsage, ImageInvalid, MountFailed, NoSpace, ToolFailed
+from autoinstall.errors import BadUsage, ImageInvalid, MountFailed, NoSpace, NotServed, ToolFailed
 from autoinstall.host import Host
-from autoinstall.image.manifest import LARGEST_BYTES, MANIFEST_NAME, ImageFile, Manifest, parse_manifest
+from autoinstall.image import signature
+from autoinstall.image.manifest import (
+    LARGEST_BYTES,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    ImageFile,
+    Manifest,
+    parse_manifest,
+)
+from autoinstall.image.signature import Papers, checked, read_papers
+from autoinstall.live import SERVER_ERROR
 from autoinstall.mounts import mounted_file
 from autoinstall.node.state import mounts
 from autoinstall.sizes import MIB, mib_up
@@ -32,12 +42,16 @@ FILE_HINT = "give the ISO, or a directory with manifest.json, or its URL"
 
 @dataclass(frozen=True)
 class Offer:
-    """An image that was asked for: its manifest, as bytes too, and the directory or the URL of its files."""
+    """An image that was asked for: its manifest, the same as bytes, and the directory or the URL of its files.
+
+    `signer` is empty where nobody asked.
+    """
 
     manifest: Manifest
-    data: bytes
+    papers: Papers
     directory: Path | None
     url: str = ""
+    signer: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,8 @@ class Fetch:
         """Raises ImageInvalid."""
         files, done = self.offer.manifest.files, 0
         self.directory.mkdir(parents=True)
-        (self.directory / MANIFEST_NAME).write_bytes(self.offer.data)
+        for name, data in self.offer.papers.files.items():
+            (self.directory / name).write_bytes(data)
         total = self.offer.manifest.size_bytes
         for file in files:
             url, before = f"{self.offer.url}/{file.name}", done
@@ -80,22 +95,27 @@ class Fetch:
 
 
 def look_at(source: str, host: Host, stack: ExitStack) -> Offer:
-    """The image at a path or URL; an ISO stays mounted as long as `stack`. Raises BadUsage or ImageInvalid."""
+    """The image at a path or URL; an ISO stays mounted as long as `stack`.
+
+    Raises BadUsage, ImageInvalid, or NotTrusted.
+    """
     if "://" in source:
         if not source.startswith(SCHEMES):
             raise BadUsage(f"{source}: neither http:// nor https://", hint=FILE_HINT)
         url = source.removesuffix(f"/{MANIFEST_NAME}").rstrip("/")
-        data = b"".join(fetched(f"{url}/{MANIFEST_NAME}", LARGEST_BYTES))
-        return Offer(parse_manifest(data), data, None, url)
+        papers = Papers(b"".join(fetched(f"{url}/{MANIFEST_NAME}", LARGEST_BYTES)), _signature_at(url))
+        signer = checked(papers, host)
+        return Offer(parse_manifest(papers.manifest), papers, None, url, signer)
     path = Path(source)
     if not path.exists():
         raise BadUsage(f"{source} is not there", hint=FILE_HINT)
     try:
         directory = path if path.is_dir() else stack.enter_context(mounted_file(host, path.absolute())) / ON_MEDIUM
-        data = (directory / MANIFEST_NAME).read_bytes()
+        papers = read_papers(directory)
     except (ToolFailed, MountFailed, OSError) as error:
         raise ImageInvalid(f"{source} holds no image: {error}", hint=FILE_HINT) from error
-    return Offer(parse_manifest(data), data, directory)
+    signer = checked(papers, host)
+    return Offer(parse_manifest(papers.manifest), papers, directory, signer=signer)
 
 
 def stage_for(image: Manifest, host: Host, stages: Sequence[tuple[str, str]] = STAGES) -> Path:
@@ -118,9 +138,12 @@ def clear(stages: Sequence[tuple[str, str]] = STAGES) -> None:
 
 
 def fetched(url: str, most_bytes: int) -> Iterator[bytes]:
-    """What a server has under a URL, piece by piece. Raises ImageInvalid where that fails, or it is more."""
+    """What a server has under a URL, piece by piece. Raises ImageInvalid where that fails, or it is more.
+
+    NotServed where the server answers that it does not give it.
+    """
     from http.client import HTTPException
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen  # a tenth of all that a run imports, and only a URL needs it
 
     left = most_bytes
@@ -134,7 +157,16 @@ def fetched(url: str, most_bytes: int) -> Iterator[bytes]:
                     )
                 yield piece
     except (URLError, HTTPException, OSError, ValueError) as error:
-        raise ImageInvalid(f"{url} cannot be fetched: {error}", hint=SERVE_HINT) from error
+        not_given = isinstance(error, HTTPError) and error.code < SERVER_ERROR
+        kind = NotServed if not_given else ImageInvalid
+        raise kind(f"{url} cannot be fetched: {error}", hint=SERVE_HINT) from error
+
+
+def _signature_at(url: str) -> bytes | None:
+    try:
+        return b"".join(fetched(f"{url}/{SIGNATURE_NAME}", signature.LARGEST_BYTES))
+    except NotServed:
+        return None
 
 
 def _roomy(image: Manifest, free: Mapping[Path, int]) -> Path:

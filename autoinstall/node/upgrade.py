@@ -16,12 +16,13 @@ from autoinstall.execute import Step
 from autoinstall.facts import LiveImage
 from autoinstall.grammar import Force
 from autoinstall.host import Host
+from autoinstall.image import signature
 from autoinstall.node import records
 from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
-from autoinstall.node.upgrading import ENDING, carry_out, show, upgraded, warn
+from autoinstall.node.upgrading import ENDING, carry_out, say, show, upgraded, warn
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.slots import MOST_TRIES
@@ -86,6 +87,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
         there = read_node(host, node)
         offered = NewImage(offer.manifest, args.tries, frozenset(map(Force, args.force)))
         plan = make_upgrade(there, offered, node.slot_bytes)
+        say(signature.told(offer.signer), sinks)
         show(plan, node.disk.path, sinks)
         warn(plan.warnings, host, sinks)
         if plan.decision is Decision.ALREADY:
@@ -112,8 +114,7 @@ def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
 def _preview(plan: UpgradePlan, offer: Offer, host: Host, sinks: Sequence[Sink]) -> Result:
     """What an upgrade would do, and what of the node's own /etc would hide a default that is another now."""
     hidden = shadowed(host, offer.directory) if offer.directory else None
-    for sink in sinks:
-        sink.say(_preview_text(hidden))
+    say(_preview_text(hidden), sinks)
     return Result(Ending.PLANNED, EXIT_OK, detail={"upgrade": plan.to_json(), "shadowed": hidden})
 
 

@@ -18,8 +18,13 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def show(plan: UpgradePlan, disk: str, sinks: Sequence[Sink]) -> None:
     """Say what will be done, before it is."""
+    say(to_text(plan, disk), sinks)
+
+
+def say(text: str, sinks: Sequence[Sink]) -> None:
+    """Tell people a line or several."""
     for sink in sinks:
-        sink.say(to_text(plan, disk))
+        sink.say(text)
 
 
 def warn(texts: Sequence[str], host: Host, sinks: Sequence[Sink]) -> None:

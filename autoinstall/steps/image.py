@@ -14,7 +14,8 @@ from autoinstall import block
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
-from autoinstall.image.manifest import FILE_NAMES, ImageFile
+from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, parse_manifest
+from autoinstall.image.signature import read_papers
 from autoinstall.layout import Partition
 from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import SlotPlan
@@ -24,7 +25,6 @@ from autoinstall.slotcfg import SLOT_CFG, render_slot_cfg
 COPY_BYTES = 4 * MIB
 PROGRESS_INTERVAL_S = 0.2
 END_LIMIT_S = 5
-MANIFEST = "manifest.json"
 
 
 class Hashing:
@@ -144,7 +144,8 @@ class SlotImage:
         with mounted(host, self._device()) as root:
             for file in self.image.manifest.files:
                 block.write_file_direct(root / file.name, progress.counted(_pieces(source / file.name)))
-            write_file(root / MANIFEST, (source / MANIFEST).read_bytes())
+            for name, data in read_papers(source).files.items():
+                write_file(root / name, data)
             write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
 
     def why_not_done(self, host: Host) -> str:
@@ -153,8 +154,11 @@ class SlotImage:
             for file in self.image.manifest.files:
                 if _digest(block.chunks_direct(root / file.name)) != file.sha256:
                     return f"{file.name} read back from {self._device()} is not what was written"
-            if (root / MANIFEST).read_bytes() != (Path(self.image.directory) / MANIFEST).read_bytes():
-                return f"{MANIFEST} read back is not what was written"
+            papers = read_papers(root)
+            if papers != read_papers(Path(self.image.directory)):
+                return f"{MANIFEST_NAME} or its signature, read back, is not what was written"
+            if parse_manifest(papers.manifest) != self.image.manifest:
+                return f"{MANIFEST_NAME} of the image is another than the one that was checked"
         return ""
 
     def _device(self) -> str:

@@ -128,9 +128,10 @@ def test_a_run_that_is_told_to_end_leaves_no_port_open(tmp_path: Path, monkeypat
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        with monkeypatch.context() as patch, pytest.raises(Stopped):
+        with monkeypatch.context() as patch:
             patch.setattr(os, "open", told_to_end_meanwhile)
-            write_line(tmp_path / "port", "a line")
+            with pytest.raises(Stopped):
+                write_line(tmp_path / "port", "a line")
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (tmp_path / "port").read_text() == "a line"

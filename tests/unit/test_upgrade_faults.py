@@ -17,6 +17,7 @@ from autoinstall.execute import Step, execute
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, render_manifest
+from autoinstall.image.signature import Papers
 from autoinstall.node import staging
 from autoinstall.node import state as node_state
 from autoinstall.node.state import read_state_files
@@ -153,7 +154,7 @@ def test_an_image_that_is_wrong_costs_nothing_from_a_server(
     manifest = described(tmp_path / "image")
     wrong(tmp_path / "image" / name)
     served(tmp_path / "image", monkeypatch)
-    offer = staging.Offer(manifest, render_manifest(manifest), None, "http://192.0.2.1")
+    offer = staging.Offer(manifest, Papers(render_manifest(manifest)), None, "http://192.0.2.1")
     made, image = MadeAnew(SLOT, PART, "/dev/vda", 3), LiveImage(str(tmp_path / "stage"), manifest)
     with pytest.raises(ImageInvalid, match=name) as told:
         execute([staging.Fetch(offer, tmp_path / "stage"), *upgrade_steps(made, image)], Host(), Memory().event)
@@ -171,7 +172,7 @@ def test_a_stage_that_is_full_is_told_as_that_and_costs_nothing(
         return real(Path("/dev/full") if words == ("wb",) and path.name == FILE_NAMES[1] else path, *words, **more)
 
     monkeypatch.setattr(Path, "open", full)
-    offer = staging.Offer(manifest, render_manifest(manifest), None, "http://192.0.2.1")
+    offer = staging.Offer(manifest, Papers(render_manifest(manifest)), None, "http://192.0.2.1")
     with pytest.raises(NoSpace, match="No space left on device") as told:
         execute([staging.Fetch(offer, tmp_path / "stage"), *steps()], Host(), Memory().event)
     assert told.value.hint.startswith("make room")

@@ -38,7 +38,7 @@ HOST = "10.0.2.2"
 WORDS = "storage_init console=ttyS0,115200"
 INSTALLER = "Python-urllib"
 END_LIMIT_S = 60
-FILES = {"vmlinuz", "initrd.img", "manifest.json"}
+FILES = {"vmlinuz", "initrd.img", "manifest.json", "manifest.json.sig"}
 
 
 class Loader(Enum):
