@@ -55,6 +55,18 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.fsync(fd)
 
 
+def wait_for_file(path: Path) -> None:
+    """Wait until a file that a program wrote is on the disk. Raises OSError.
+
+    That program and umount(2) say nothing where the disk does not take it: only who asks with fsync(2) is told.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def mounted_file(host: Host, file: Path) -> Iterator[Path]:
     """The filesystem in a file, read-only. Raises ToolFailed, MountFailed."""
