@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from autoinstall.carry import carry_out, warn
 from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar import After, Installed
 from autoinstall.host import Host
-from autoinstall.localboot import load_installed
+from autoinstall.localboot import kexec_or_reboot, load_installed
 from autoinstall.mounts import mounted
 from autoinstall.node import records
 from autoinstall.node.name import stored_name
 from autoinstall.node.ondisk import NodeDisk, made_anew, node_on, read_node
-from autoinstall.node.upgrading import carry_out, show, upgraded, warn
+from autoinstall.node.upgrading import show, upgraded
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory, Sink
 from autoinstall.request import Request
@@ -74,9 +75,10 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     carry_out(upgrade_steps(made, image), host, sinks)
     if plan.new.image_id in there.fallen or plan.target in there.rotten:
         _forget(plan, node, host)
+    result = upgraded(plan, target.path, sinks)
     if request.after is After.KEXEC:
-        load_installed(host, target.path)
-    return upgraded(plan, target.path, sinks)
+        result.detail.update(kexec_or_reboot(target.path, host, sinks))
+    return result
 
 
 def _forget(plan: UpgradePlan, node: NodeDisk, host: Host) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall import advice, cmdline
+from autoinstall.carry import carry_out
 from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
@@ -24,11 +25,11 @@ from autoinstall.host import Host, Run
 from autoinstall.image import signature
 from autoinstall.live import find_image
 from autoinstall.livenet import use_address
-from autoinstall.localboot import load_installed
+from autoinstall.localboot import kexec_or_reboot, load_installed
 from autoinstall.marks import our_table
 from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
-from autoinstall.probe import addresses, probe, wait_for_asked
+from autoinstall.probe import probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
 from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
@@ -172,6 +173,14 @@ def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
     host.wait_for("the end of the shell", ended, math.inf)
 
 
+def _break_after(host: Host, sinks: Sequence[Sink]) -> None:
+    """The shell behind what was done, which no shell undoes that cannot be opened, or is ended."""
+    try:
+        _break_at(Break.POST_INSTALLER, host, sinks)
+    except (AutoinstallError, OSError) as error:
+        _warn(sinks, host, [f"autoinstall.break={Break.POST_INSTALLER.value}: {error}"], "break")
+
+
 def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
     """The words of the line, of the file that it names, and of credentials."""
     told = Memory.among(sinks)
@@ -196,7 +205,7 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
             raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
         tables.append((disk, table[1] if table else ()))
     execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
-    _break_at(Break.POST_INSTALLER, host, sinks)
+    _break_after(host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
 
 
@@ -206,25 +215,24 @@ def _apply(application: Application, host: Host, sinks: Sequence[Sink]) -> Resul
     if application.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail=detail)
     execute([ApplySettings(application)], host, lambda event: _tell(sinks, event))
-    _break_at(Break.POST_INSTALLER, host, sinks)
+    _break_after(host, sinks)
     return Result(Ending.APPLIED, EXIT_OK, ("no disk was touched, and nothing lasts",), detail=detail)
 
 
 def _upgrade(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> Result:
     result = upgrade_from_medium(request, facts, host, sinks)
-    _break_at(Break.POST_INSTALLER, host, sinks)
+    _break_after(host, sinks)
     return result
 
 
 def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | None) -> Result:
     told = Memory.among(sinks)
     told.node_name = node_name(plan)
-    execute(install_steps(plan, told, hashing), host, lambda event: _tell(sinks, event))
+    carry_out(install_steps(plan, told, hashing), host, sinks)
     told.node_disk = plan.target.path
-    _break_at(Break.POST_INSTALLER, host, sinks)
-    if plan.after is After.KEXEC:
-        load_installed(host, plan.target.path)
-    detail = {**told.record, "seconds": told.seconds_of_steps(), "addresses": addresses(host)}
+    _break_after(host, sinks)
+    left = kexec_or_reboot(plan.target.path, host, sinks) if plan.after is After.KEXEC else {}
+    detail = {**told.record, "seconds": told.seconds_of_steps(), **left}
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
@@ -279,10 +287,11 @@ def unit_for(words: Sequence[Word], result: Result) -> str | None:
         return None
     if result.ending in (Ending.ALREADY_INSTALLED, Ending.ROLLED_BACK):
         return _UNIT_OF_INSTALLED[request.installed]
-    if result.ending not in _DONE or request.after is After.HOLD:
+    after = After(result.detail.get("after", request.after))
+    if result.ending not in _DONE or after is After.HOLD:
         return None
     instance = f"@{request.reboot_delay_s}" if request.reboot_delay_s else ""
-    return f"autoinstall-{request.after.value}{instance}.service"
+    return f"autoinstall-{after.value}{instance}.service"
 
 
 _DONE = (Ending.INSTALLED, Ending.UPGRADED, Ending.UNINSTALLED)

@@ -5,11 +5,16 @@ A machine whose firmware comes back to this medium (PXE left on, an ISO left in)
 
 from __future__ import annotations
 
-from autoinstall.errors import StateUnreadable
+from collections.abc import Sequence
+
+from autoinstall.carry import warn
+from autoinstall.errors import AutoinstallError, StateUnreadable
+from autoinstall.grammar import After
 from autoinstall.host import Host
 from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node.state import read_state_files, write_state
+from autoinstall.report.sinks import Sink
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
 from autoinstall.slots import Slot, pick
 
@@ -33,3 +38,15 @@ def load_installed(host: Host, disk: str) -> Slot:
     except OSError as error:
         raise StateUnreadable(f"slot {slot.value} of {disk} cannot be read: {error}", hint="boot the disk") from error
     return slot
+
+
+def kexec_or_reboot(disk: str, host: Host, sinks: Sequence[Sink]) -> dict[str, str]:
+    """Have the new node's kernel loaded. Where that fails the node is there all the same: it is a warning, and the
+    result's detail, which is returned, says that the machine reboots instead.
+    """
+    try:
+        load_installed(host, disk)
+    except (AutoinstallError, OSError) as error:
+        warn([f"no kexec: this machine reboots through its firmware instead: {error}"], host, sinks)
+        return {"after": After.REBOOT.value}
+    return {}

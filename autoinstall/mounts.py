@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoinstall import block
-from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable
+from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable, ToolFailed
 from autoinstall.host import Host
 
 MOUNT_ROOT = Path("/run/autoinstall/mnt")
@@ -31,13 +31,13 @@ def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str] =
     """The filesystem of `device` at a directory of its own. Behind it, all that was written is durable.
 
     `options` are of FLAGS, or the filesystem's own. Raises MountFailed; DeviceLost where the device takes no more.
-    What is found to be lost below is told with the device: where it was mounted says nothing to people.
+    What is lost below, or fails there, is told with the device: where it was mounted says nothing to people.
     """
     where = _place(host, device)
     _mount(host, (device, where), options, filesystems)
     try:
         yield where
-    except (DeviceLost, StateUnreadable) as error:
+    except (DeviceLost, StateUnreadable, ToolFailed) as error:
         raise type(error)(f"{device}: {error}", hint=error.hint) from error
     finally:
         _unmount(host, device, where)
@@ -53,6 +53,18 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         file.write(data)
         file.flush()
         os.fsync(fd)
+
+
+def wait_for_file(path: Path) -> None:
+    """Wait until a file that a program wrote is on the disk. Raises OSError.
+
+    That program and umount(2) say nothing where the disk does not take it: only who asks with fsync(2) is told.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 @contextmanager

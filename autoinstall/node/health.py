@@ -100,7 +100,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Check and tell. Exit code 0: healthy, 4: degraded. Raises CannotHere where this is no node."""
     health = check_node(host)
     if args.tell:
-        fallen = None if RECORD.exists() else _fallen(host)
+        fallen = _fallen(host)
         if health.on_trial and health.failed:
             keep_reasons(health.slot, [f"{finding.check}: {finding.problem}" for finding in health.failed], host)
         tell(health, fallen)
@@ -152,8 +152,14 @@ def _image_id() -> str:
 
 
 def _fallen(host: Host) -> dict[str, Any] | None:
-    """What this boot fell back from. That it cannot be told is no reason to be ill."""
+    """What this boot fell back from; later in it what was told first, and no news: an upgrade that waits looks alike.
+
+    That it cannot be told is no reason to be ill.
+    """
     try:
+        if RECORD.exists():
+            told = json.loads(RECORD.read_text()).get("fallen")
+            return told and {**told, "new": False}
         return fallen_now(host)
     except (AutoinstallError, OSError, ValueError, LookupError):
         return None
@@ -167,7 +173,7 @@ def tell(health: Health, fallen: dict[str, Any] | None) -> None:
     failed += [f"autoinstall: {line}" for line in health.rotten]
     if fallen:
         failed = [*(f"autoinstall: {line}" for line in to_lines(fallen)), *failed]
-    RECORD.write_text(json.dumps(health.to_json()))
+    RECORD.write_text(json.dumps({**health.to_json(), "fallen": fallen}))
     for path in (ISSUE, MOTD):
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([*failed, health.greeting, ""]))

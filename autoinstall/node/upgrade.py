@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+from autoinstall.carry import ENDING, carry_out, warn
 from autoinstall.conclude import concluded
 from autoinstall.errors import EXIT_OK, Refused, Stopped
 from autoinstall.execute import Step
@@ -22,7 +23,7 @@ from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
-from autoinstall.node.upgrading import ENDING, carry_out, say, show, upgraded, warn
+from autoinstall.node.upgrading import say, show, upgraded
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
 from autoinstall.slots import MOST_TRIES

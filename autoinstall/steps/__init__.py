@@ -55,7 +55,7 @@ def install_steps(plan: Plan, told: Memory, hashing: Hashing | None = None) -> S
         Wipe(plan.tables),
         PartitionTable(plan.tables),
         *(VolumeGroup(layout, group, places) for group, places in groups.items()),
-        Filesystems(layout, disk),
+        Filesystems(layout, disk, groups),
         *(SlotImage(image, slot, layout.partition(slot.partition_label), disk) for slot in plan.slots),
         BootLoader(layout, disk, BOOT_FILES),
         *(CloseVolumeGroup(layout, group, places) for group, places in groups.items()),

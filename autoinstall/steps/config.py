@@ -11,7 +11,7 @@ from typing import Any
 from autoinstall import __version__, block, probe
 from autoinstall.host import Host
 from autoinstall.layout import Layout
-from autoinstall.mounts import mounted, write_file
+from autoinstall.mounts import mounted, wait_for_file, write_file
 from autoinstall.pin import digest
 from autoinstall.plan import Plan, to_json
 from autoinstall.report.sinks import Memory
@@ -135,3 +135,5 @@ def _make_host_keys(host: Host, directory: Path) -> None:
     for kind in HOST_KEY_TYPES:
         path = directory / f"ssh_host_{kind}_key"
         host.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "node", "-f", path, doing=f"making the {kind} key")
+        for file in (path, path.with_name(f"{path.name}.pub")):
+            wait_for_file(file)

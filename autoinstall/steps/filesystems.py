@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoinstall import block
@@ -17,10 +17,11 @@ SLOT_FEATURES = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file"
 
 @dataclass(frozen=True)
 class Filesystems:
-    """Every filesystem of the plan, empty."""
+    """Every filesystem of the plan, empty. `groups`: where the volume groups are, as paths of disks and numbers."""
 
     layout: Layout
     disk: str
+    groups: Mapping[str, Sequence[tuple[str, int]]]
 
     name = "filesystems"
     writes = True
@@ -35,7 +36,8 @@ class Filesystems:
     def apply(self, host: Host) -> None:
         wanted = self._wanted()
         for done, (device, what) in enumerate(wanted):
-            host.run(*_command(device, what), doing=f"making the {what.filesystem} filesystem on {device}")
+            place = self._place(device, what)
+            host.run(*_command(device, what), doing=f"making the {what.filesystem} filesystem on {place}")
             host.progress(done + 1, len(wanted))
 
     def why_not_done(self, host: Host) -> str:
@@ -46,6 +48,11 @@ class Filesystems:
             if uuid != what.filesystem_uuid:
                 return f"{device} has the UUID {uuid}, planned was {what.filesystem_uuid}"
         return ""
+
+    def _place(self, device: str, what: Partition | Volume) -> str:
+        """The device; of a volume the disks too, which its own name does not tell."""
+        disks = [disk for disk, _ in self.groups[what.group]] if isinstance(what, Volume) else []
+        return f"{device} of {' and '.join(disks)}" if disks else device
 
     def _wanted(self) -> list[tuple[str, Partition | Volume]]:
         parts = [part for part in self.layout.partitions if part.filesystem]

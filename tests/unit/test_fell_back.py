@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,30 @@ def test_only_a_failed_trial_is_kept_and_a_fallback_told_once_in_a_boot(
     health.main(args, node)
     assert fallback.TRIALS.exists() is kept
     assert [fallen and fallen["image_id"] for fallen in told] == [NEW.image_id]
-    (node.root / "health.json").touch()
+    (node.root / "health.json").write_text("{}")
     health.main(args, node)
     assert told[1] is None, "later in a boot an upgrade that waits would look the same"
+
+
+def test_who_logs_in_reads_why_this_boot_fell_back_however_often_its_health_is_told(
+    node: Node, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[Result] = []
+    silent = argparse.Namespace(say=lambda text: None, result=results.append)
+    fallback.keep_reasons(Slot.B, ["network: waited 60 s"], node)
+    monkeypatch.setattr(health, "check_node", lambda host: Health(Slot.A, "0" * 64, False, ()))
+    monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=lambda: silent))
+    monkeypatch.setattr(health, "Port", lambda: silent)
+    monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))
+    journal = argparse.Namespace(send=lambda *_, **__: None)
+    monkeypatch.setitem(sys.modules, "systemd", argparse.Namespace(journal=journal))
+    for name in ("RECORD", "ISSUE", "MOTD"):
+        monkeypatch.setattr(health, name, node.root / "run" / name)
+    for _ in range(3):
+        health.main(argparse.Namespace(tell=True, json=False), node)
+        for place in (health.MOTD, health.ISSUE):
+            assert "network: waited 60 s\nThis node is healthy: slot A" in place.read_text()
+    assert [result.ending.value for result in results] == ["rolled-back"], "it is news once"
 
 
 def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:

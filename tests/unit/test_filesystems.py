@@ -32,6 +32,9 @@ class Blkid(Host):
         return Completed(0, "\n".join(blocks), "")
 
 
+GROUPS = {"HostVG": (("/dev/vdb", 1), ("/dev/vdc", 1))}
+
+
 @pytest.fixture
 def layout(monkeypatch: pytest.MonkeyPatch) -> Layout:
     monkeypatch.setattr(block, "partition_path", lambda disk, number: f"{disk}{number}")
@@ -45,15 +48,28 @@ def planned(layout: Layout) -> dict[str, str]:
 
 
 def test_filesystems_as_planned_are_done(layout: Layout) -> None:
-    assert Filesystems(layout, DISK).why_not_done(Blkid(planned(layout))) == ""
+    assert Filesystems(layout, DISK, GROUPS).why_not_done(Blkid(planned(layout))) == ""
 
 
 def test_a_filesystem_of_another_uuid_is_told(layout: Layout) -> None:
     found = planned(layout) | {"/dev/HostVG/Data": "another"}
-    assert "/dev/HostVG/Data has the UUID another" in Filesystems(layout, DISK).why_not_done(Blkid(found))
+    assert "/dev/HostVG/Data has the UUID another" in Filesystems(layout, DISK, GROUPS).why_not_done(Blkid(found))
 
 
 def test_a_device_without_a_filesystem_is_told(layout: Layout) -> None:
     found = planned(layout)
     del found[f"{DISK}5"]
-    assert "/dev/vda5 has the UUID of nothing" in Filesystems(layout, DISK).why_not_done(Blkid(found))
+    assert "/dev/vda5 has the UUID of nothing" in Filesystems(layout, DISK, GROUPS).why_not_done(Blkid(found))
+
+
+def test_a_volume_that_cannot_have_a_filesystem_is_told_with_its_disks(layout: Layout) -> None:
+    told = []
+
+    class Mkfs(Host):
+        def run(self, *argv: object, doing: str, how: Run = USUAL) -> Completed:
+            told.append(doing)
+            return Completed(0, "", "")
+
+    Filesystems(layout, DISK, GROUPS).apply(Mkfs())
+    assert told[0] == "making the vfat filesystem on /dev/vda2"
+    assert told[-1] == "making the ext4 filesystem on /dev/HostVG/Data of /dev/vdb and /dev/vdc"

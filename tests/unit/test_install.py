@@ -206,9 +206,8 @@ def test_a_stateless_system_waits_once_all_is_applied(
 def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
     a_node: None, monkeypatch: pytest.MonkeyPatch, words: str, ending: Ending, kept_on: str
 ) -> None:
-    for name in ("execute", "install_steps", "Hashing"):
+    for name in ("carry_out", "install_steps", "Hashing"):
         monkeypatch.setattr(story, name, lambda *_: ())
-    monkeypatch.setattr(story, "addresses", lambda host: [])
     monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
     paper = Paper()
     assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending

@@ -12,7 +12,7 @@ import pytest
 
 from autoinstall import block, mounts
 from autoinstall import host as host_module
-from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable
+from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable, ToolFailed
 from autoinstall.host import Host
 from autoinstall.mounts import mounted
 
@@ -73,8 +73,10 @@ def test_a_device_that_cannot_be_mounted_is_named(number: int, asked: int) -> No
     assert (len(kernel.asked), kernel.left) == (asked, [])
 
 
-@pytest.mark.parametrize("error", [DeviceLost, StateUnreadable])
-def test_what_is_lost_on_a_filesystem_is_told_with_its_device(error: type[DeviceLost | StateUnreadable]) -> None:
+@pytest.mark.parametrize("error", [DeviceLost, StateUnreadable, ToolFailed])
+def test_what_is_lost_on_a_filesystem_is_told_with_its_device(
+    error: type[DeviceLost | StateUnreadable | ToolFailed],
+) -> None:
     kernel = Kernel("ext4")
     with pytest.raises(error, match=r"^/dev/vda4: reading back: .*r$") as told, mounted(kernel, "/dev/vda4", "ro"):
         raise error("reading back: Input/output error", hint="replace the disk")

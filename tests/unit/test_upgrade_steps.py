@@ -13,14 +13,14 @@ from uuid import UUID
 
 import pytest
 
-from autoinstall import fromedium, gpt, layout
+from autoinstall import carry, fromedium, gpt, layout, localboot
 from autoinstall import install as story
 from autoinstall.errors import EXIT_HERE, DeviceLost, MountFailed, NotDone, Refused, StateUnreadable, Stopped
 from autoinstall.execute import execute
 from autoinstall.facts import Disk, LiveImage, NodeMark
 from autoinstall.host import Host
 from autoinstall.image.manifest import Manifest
-from autoinstall.node import name, records, upgrading
+from autoinstall.node import name, records
 from autoinstall.node import state as node_state
 from autoinstall.node.state import STATE_COPIES, read_state_files, write_state
 from autoinstall.plan import SlotPlan
@@ -122,7 +122,7 @@ class Ended:
 def ignored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The signals that are ignored from then on."""
     numbers: list[int] = []
-    monkeypatch.setattr(upgrading.signal, "signal", lambda number, what: numbers.append(number))
+    monkeypatch.setattr(carry.signal, "signal", lambda number, what: numbers.append(number))
     return numbers
 
 
@@ -131,15 +131,15 @@ def test_what_comes_after_the_flip_is_told_and_the_upgrade_has_taken_place(
     esp: Path, ignored: list[int], error: Exception
 ) -> None:
     told = Memory()
-    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "after", error)], Host(), [told])
+    carry.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "after", error)], Host(), [told])
     assert read_state_files(esp) == flip(GOOD_A, Slot.B, 2)
-    assert told.events[-1].description == f"the upgrade had taken place already when this came: {error}"
+    assert told.events[-1].description == f"all of it had taken place already when this came: {error}"
 
 
 @pytest.mark.parametrize("when", ["before", "unreadable"])
 def test_what_comes_before_the_flip_or_hides_it_ends_the_upgrade(esp: Path, ignored: list[int], when: str) -> None:
     with pytest.raises(Stopped):
-        upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), when)], Host(), [Memory()])
+        carry.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), when)], Host(), [Memory()])
 
 
 def test_an_upgrade_that_waits_is_not_taken_for_the_one_that_was_stopped(esp: Path, ignored: list[int]) -> None:
@@ -147,11 +147,11 @@ def test_an_upgrade_that_waits_is_not_taken_for_the_one_that_was_stopped(esp: Pa
     write_state(esp, flip(GOOD_A, Slot.B, 3))
     first = replace(Ended(upgrade.Flip(Slot.B, 3, "vda"), "before"), name="fetch")
     with pytest.raises(Stopped):
-        upgrading.carry_out([first, upgrade.Flip(Slot.B, 3, "vda")], Host(), [Memory()])
+        carry.carry_out([first, upgrade.Flip(Slot.B, 3, "vda")], Host(), [Memory()])
 
 
 def test_from_the_flip_on_no_signal_is_heard(esp: Path, ignored: list[int]) -> None:
-    upgrading.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "later")], Host(), [Memory()])
+    carry.carry_out([Ended(upgrade.Flip(Slot.B, 2, "vda"), "later")], Host(), [Memory()])
     assert set(ignored) == {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -206,7 +206,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(fromedium, "made_anew", lambda host, node, plan: MadeAnew(SLOT, PART, "/dev/vda", plan.tries))
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, sinks: there["did"].append(steps[-1]))
     monkeypatch.setattr(fromedium, "stored_name", lambda host, node, slot: f"node-of-{slot.value}")
-    monkeypatch.setattr(fromedium, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
+    for room in (fromedium, localboot):
+        monkeypatch.setattr(room, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
     return there
 
 
@@ -308,10 +309,12 @@ def test_a_node_that_is_written_to_keeps_what_a_server_does_not_hear_and_its_nam
     assert (told.node_disk, told.node_name) == ("/dev/vda" if keeps else "", "node-of-A")
 
 
-def test_a_failed_upgrade_is_kept_on_the_node_too(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise DeviceLost("/dev/vda4 takes no more")
+def broken(*_: object) -> None:
+    """A disk that fails."""
+    raise DeviceLost("/dev/vda4 takes no more")
 
+
+def test_a_failed_upgrade_is_kept_on_the_node_too(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fromedium, "carry_out", broken)
     told = Memory()
     assert story.install("upgrade", Host(), [told]).ending is Ending.FAILED
@@ -348,6 +351,19 @@ def test_the_name_of_a_node_is_what_its_disk_tells(
 def test_after_kexec_the_new_image_is_started_at_once(machine: dict[str, Any]) -> None:
     assert _ended("upgrade autoinstall.after=kexec").ending is Ending.UPGRADED
     assert machine["did"][-1] == "kexec"
+
+
+def test_a_kernel_that_cannot_be_loaded_costs_a_reboot_and_no_upgrade(
+    machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(localboot, "load_installed", broken)
+    line, told = "upgrade autoinstall.after=kexec", Memory()
+    result = story.install(line, Host(), [told])
+    assert (result.ending, result.exit_code, result.detail["after"]) == (Ending.UPGRADED, 0, "reboot")
+    assert story.leaving_unit(line, result) == "autoinstall-reboot.service"
+    assert told.events[-1].description == (
+        "no kexec: this machine reboots through its firmware instead: /dev/vda4 takes no more"
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ class Fault:
 
 def fault(rules: Path, wrong: Fault) -> Path:
     """The rules for it."""
-    event = "pwritev" if wrong.kind == "write" else "none"  # none: from the start
-    when = f'state = "{wrong.number}"\n' if wrong.number > 1 else ""
+    later = wrong.number > 1
+    event = "pwritev" if wrong.kind == "write" or later else "none"  # none: from the start, in whose state alone
+    when = f'state = "{wrong.number}"\n' if later else ""
     last = (
         f'[inject-error]\nevent = "{event}"\n{when}sector = "{wrong.offset // 512}"\nerrno = "{wrong.errno}"\n'
         f'iotype = "{wrong.kind}"\nonce = "off"\n'

@@ -19,7 +19,7 @@ from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.newer import derived, put_image
 from tests.vm.recorded import Recorded
-from tests.vm.test_bad_disks import assert_failed, written_sector
+from tests.vm.test_bad_disks import assert_failed
 from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
@@ -84,6 +84,13 @@ def node(image: Image, recorded: Recorded, finished: Path, tmp_path: Path) -> No
     esp = disk.read(start, end - start)
     first, second = (start + esp.index(content) for content in contents)
     return Node(disk, (first, second), written_sector(recorded, "Root-B"))
+
+
+def written_sector(recorded: Recorded, label: str) -> int:
+    """An offset in a partition that a good install writes to, in the middle of everything it writes there."""
+    start, end = partition_bytes(recorded.disk.table[label])
+    inside = [write.start_bytes for write in recorded.log if write.is_data and start <= write.start_bytes < end]
+    return inside[len(inside) // 2]
 
 
 def kept(disk: DiskImage) -> str:

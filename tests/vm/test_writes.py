@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.vm.disk import DiskImage
-from tests.vm.faults import bad_sector, fail_from_write
+from tests.vm.faults import Fault, bad_sector, fail_from_write, fault
 from tests.vm.hardware import MIB, Disk, new_disk
 from tests.vm.writes import WriteLog
 
@@ -81,6 +81,14 @@ def test_a_sector_that_cannot_be_read(tmp_path: Path) -> None:
     said = io(disk, "write 8192 512", "read 8192 512")
     assert "wrote 512/512" in said
     assert "read failed: Input/output error" in said
+
+
+def test_a_sector_that_cannot_be_read_from_one_write_on(tmp_path: Path) -> None:
+    rules = fault(tmp_path / "rules", Fault(8192, "read", number=2))
+    disk = Disk(new_disk(tmp_path / "disk.raw", SIZE), faults=rules)
+    said = io(disk, "read 8192 512", "write 0 512", "read 8192 512", "write 0 512", "read 8192 512", "read 8192 512")
+    assert said.count("read 512/512") == 2
+    assert said.count("read failed: Input/output error") == 2
 
 
 def test_a_recorded_machine_merges_nothing(tmp_path: Path) -> None:

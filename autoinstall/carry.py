@@ -1,0 +1,52 @@
+"""A plan's steps carried out and told, and the disk asked whether the last of them took place."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from autoinstall.errors import AutoinstallError
+from autoinstall.execute import Step, execute
+from autoinstall.host import Host
+from autoinstall.report.events import Event, Kind, Verdict
+from autoinstall.report.sinks import Memory, Sink
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What tells a run to end."""
+
+
+def warn(texts: Sequence[str], host: Host, sinks: Sequence[Sink]) -> None:
+    """Tell what may surprise."""
+    for text in texts:
+        for sink in sinks:
+            sink.event(Event("plan", Kind.NOTE, text, host.wall_clock_s(), Verdict.WARN))
+
+
+def carry_out(steps: Sequence[Step], host: Host, sinks: Sequence[Sink]) -> None:
+    """Make the steps true, telling all sinks. One of them is a Memory. Raises what `execute` raises.
+
+    But not where the last step took place all the same: what the disk says counts, and no signal undoes it.
+    """
+
+    def tell(event: Event) -> None:
+        for sink in sinks:
+            sink.event(event)
+
+    try:
+        execute(steps, host, tell)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+    except (AutoinstallError, OSError) as error:
+        if not _took_place(steps[-1], host, sinks):
+            raise
+        warn([f"all of it had taken place already when this came: {error}"], host, sinks)
+
+
+def _took_place(last: Step, host: Host, sinks: Sequence[Sink]) -> bool:
+    """Whether the last step was begun, and the world is as it wanted it."""
+    if not any(event.name == last.name for event in Memory.among(sinks).events):
+        return False
+    try:
+        return not last.why_not_done(host)
+    except (AutoinstallError, OSError):
+        return False
