@@ -96,7 +96,7 @@ CASES = {
     "commit": Case("commit", lambda _: 0, IMAGES, full=NO_SPACE),
     "commit-read": Case("commit", lambda _: 0, IMAGES, "read"),
 }
-QUICK = {"image-b-full", "commit"}
+QUICK = {"image-b-full", "install-record"}
 AGAIN = {"image-a": "installed", "commit": "installed", "commit-read": "already-installed"}
 """What the same line does once the disk works."""
 
