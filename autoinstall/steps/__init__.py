@@ -51,7 +51,7 @@ def install_steps(plan: Plan, told: Memory, hashing: Hashing | None = None) -> S
     return [
         VerifyImage(image, hashing),
         Claim(plan.disks, plan.has_stack),
-        TearDown(tuple(disk.path for disk in plan.disks), plan.has_stack),
+        _tear_down(plan.disks, plan.has_stack),
         Wipe(plan.tables),
         PartitionTable(plan.tables),
         *(VolumeGroup(layout, group, places) for group, places in groups.items()),
@@ -84,9 +84,15 @@ def removal_steps(removal: Removal, tables: Sequence[tuple[Disk, Sequence[Entry]
     """The steps that take a node off its disks, which have these partitions."""
     return [
         Claim(removal.disks, removal.has_stack),
-        TearDown(tuple(disk.path for disk in removal.disks), removal.has_stack, tables_stay=True),
+        _tear_down(removal.disks, removal.has_stack),
         Clear(tuple((disk, tuple(partitions)) for disk, partitions in tables)),
     ]
+
+
+def _tear_down(disks: Sequence[Disk], has_stack: bool) -> TearDown:
+    marked = ((disk.path, disk.node or disk.member) for disk in disks)
+    nodes = tuple(path for path, mark in marked if mark and mark.finished)
+    return TearDown(tuple(disk.path for disk in disks), has_stack, nodes)
 
 
 def _places(plan: Plan, group: str) -> tuple[tuple[str, int], ...]:

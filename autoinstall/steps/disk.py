@@ -60,13 +60,13 @@ class TearDown:
     """LVM, MD, crypt and what else is stacked on the disks is taken apart, in the right order, by blivet.
 
     blivet is imported only where there is a stack: that alone takes seconds, and its populator activates
-    what it finds. Each of its actions is told. Where `tables_stay`, the partitions do too: a removal that is cut
-    must find the node again.
+    what it finds. Each of its actions is told. The partitions of the disks in `nodes`, ours, stay: until the first
+    sector of such a disk is wiped, or cleared, it carries a node, and is to be taken for nothing less.
     """
 
     disks: tuple[str, ...]
     has_stack: bool
-    tables_stay: bool = False
+    nodes: tuple[str, ...] = ()
 
     name = "tear-down"
     writes = True
@@ -151,12 +151,12 @@ def _tear_down_with_blivet(step: TearDown, note: Callable[[str], None]) -> None:
     import blivet
 
     storage = blivet.Blivet()
-    paths = [_as_blivet_says(disk) for disk in step.disks]
-    storage.exclusive_disks = [Path(path).name for path in paths]
+    paths = {disk: _as_blivet_says(disk) for disk in step.disks}
+    storage.exclusive_disks = [Path(path).name for path in paths.values()]
     storage.reset()
-    for path in paths:
+    for name, path in paths.items():
         disk = storage.devicetree.get_device_by_path(path)
-        for device in _stacked_on(disk) if step.tables_stay else [disk]:
+        for device in _stacked_on(disk) if name in step.nodes else [disk]:
             storage.recursive_remove(device)
     for action in storage.devicetree.actions.find():
         note(f"blivet: {action}")

@@ -18,10 +18,11 @@ from autoinstall.fromedium import select_node
 from autoinstall.host import Host
 from autoinstall.pin import removal_digest
 from autoinstall.plan import make_plan
+from autoinstall.report.sinks import Memory
 from autoinstall.request import Action
 from autoinstall.select import NO_NODE
 from autoinstall.sizes import GIB, MIB
-from autoinstall.steps import removal_steps
+from autoinstall.steps import install_steps, removal_steps
 from autoinstall.steps.disk import Clear, TearDown
 from autoinstall.uninstall import make_removal
 from tests.unit.machines import VDA, VDB, asked
@@ -132,6 +133,12 @@ def test_a_removal_takes_the_stack_apart_and_leaves_the_tables_that_tell_of_the_
     removed.clear()
     TearDown(("/dev/vda", "/dev/vdb"), has_stack=True).apply(host)
     assert removed == ["vda", "vdb"]
+    removed.clear()
+    plan = make_plan(asked("storage_init=/dev/vda,/dev/vdb reinstall"), _facts(NODE, VDB))
+    of_install = install_steps(plan, Memory())[2]
+    assert isinstance(of_install, TearDown)
+    replace(of_install, has_stack=True).apply(host)
+    assert removed == ["md0", "vdb"]
 
 
 def test_of_all_disks_the_first_sector_goes_before_anything_else_and_the_tables_go_last(

@@ -163,13 +163,15 @@ def test_a_disk_that_fails_ends_the_install_at_that_step(
 def test_volumes_that_cannot_be_taken_apart_end_the_install(
     live: LiveSystem, recorded: Recorded, tmp_path: Path
 ) -> None:
-    """The step before the first that wipes: sector 0 of the old node is there still."""
+    """The step before the first that wipes: but for its volumes, the old node is there still."""
     disk = recorded.disk.copy(tmp_path / "disk.raw")
+    before = disk.digest("HostVG")
     rules = fault(tmp_path / "rules", Fault(into("HostVG", METADATA)(disk)))
     with live.start(tmp_path, Disk(disk.path, boot_index=None, faults=rules)) as machine:
         result = install(machine, f"reinstall {LINE}")
         assert_failed(machine, result)
     assert result["step"] == "tear-down"
+    assert disk.digest("HostVG") == before
 
 
 @pytest.mark.exhaustive
