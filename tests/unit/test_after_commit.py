@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,30 +15,22 @@ from autoinstall.host import Host
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory
 from tests.unit.machines import MACHINE
+from tests.unit.test_execute import Fake
 
 LATE = "all of it had taken place already when this came: "
 STOPPED = Stopped("it was told to end (SIGTERM)")
 
 
 @dataclass
-class Last:
-    """A Commit that is on the disk, or not, when `error` comes."""
+class Last(Fake):
+    """A Commit that is on the disk, or not, when its error comes."""
 
-    error: Exception | None = None
+    name: str = "commit"
+    writes: bool = True
     on_disk: bool = True
     readable: bool = True
-    ran: list[str] = field(default_factory=list)
 
-    name = "commit"
     title = "Making /dev/vda bootable"
-    writes = True
-
-    def why_not(self, host: Host) -> str:
-        return ""
-
-    def apply(self, host: Host) -> None:
-        if self.error:
-            raise self.error
 
     def why_not_done(self, host: Host) -> str:
         if not self.readable:
@@ -68,13 +60,13 @@ def test_what_comes_after_the_commit_is_told_and_the_machine_is_installed(
     ignored: list[int], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     told = Memory()
-    result = installed(Last(error), told, monkeypatch)
+    result = installed(Last(error=error), told, monkeypatch)
     assert (result.ending, result.exit_code, told.node_disk) == (Ending.INSTALLED, 0, "/dev/vda")
     assert told.events[-1].description.startswith(LATE)
     assert str(error) in told.events[-1].description or "I/O error" in told.events[-1].description
 
 
-@pytest.mark.parametrize("last", [Last(STOPPED, on_disk=False), Last(STOPPED, readable=False)])
+@pytest.mark.parametrize("last", [Last(error=STOPPED, on_disk=False), Last(error=STOPPED, readable=False)])
 def test_what_comes_before_the_commit_or_hides_it_is_a_failure(
     ignored: list[int], monkeypatch: pytest.MonkeyPatch, last: Last
 ) -> None:

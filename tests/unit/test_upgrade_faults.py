@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +25,16 @@ from autoinstall.report.sinks import Memory
 from autoinstall.slots import Slot, disarm, flip, pick
 from autoinstall.steps import MadeAnew, upgrade, upgrade_steps
 from tests.unit.machines import MANIFEST
+from tests.unit.test_execute import Fake
 from tests.unit.test_upgrade_steps import GOOD_A, PART, SLOT, esp
 
 __all__ = ["esp"]
 HALF = disarm(GOOD_A, Slot.B)
 
 
-@dataclass(frozen=True)
-class Middle:
-    """What lies between the two writes of the slot state."""
-
-    error: OSError | None = None
-
-    name = "image-b"
-    title = "Writing the image"
-    writes = True
-
-    def why_not(self, host: Host) -> str:
-        return ""
-
-    def apply(self, host: Host) -> None:
-        if self.error:
-            raise self.error
-
-    def why_not_done(self, host: Host) -> str:
-        return ""
-
-
-def steps(middle: Middle | None = None) -> list[Step]:
-    """All that writes in an upgrade."""
-    return [upgrade.Disarm(Slot.B, "vda"), middle or Middle(), upgrade.Flip(Slot.B, 2, "vda")]
+def steps(error: OSError | None = None) -> list[Step]:
+    """All that writes in an upgrade; between the two writes of the slot state there may be an error."""
+    return [upgrade.Disarm(Slot.B, "vda"), Fake("image-b", writes=True, error=error), upgrade.Flip(Slot.B, 2, "vda")]
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
@@ -80,7 +60,7 @@ def test_each_write_of_the_slot_state_may_fail(
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
 def test_a_slot_that_cannot_be_written_is_never_the_one_to_boot(esp: Path, number: int) -> None:
     with pytest.raises(AutoinstallError) as told:
-        execute(steps(Middle(OSError(number, os.strerror(number)))), Host(), Memory().event)
+        execute(steps(OSError(number, os.strerror(number))), Host(), Memory().event)
     assert told.value.exit_code == EXIT_BROKE
     assert read_state_files(esp) == HALF
 
