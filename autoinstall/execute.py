@@ -90,7 +90,8 @@ class _Turn:
         try:
             self._make_true()
         except AutoinstallError as error:
-            self._tell(Kind.FINISH, verdict=Verdict.FAIL, description=f"{self.step.title}: {error}")
+            why = str(error).removeprefix(f"{self.step.title}: ")  # some reasons begin with it: people read it once
+            self._tell(Kind.FINISH, verdict=Verdict.FAIL, description=f"{self.step.title}: {why}")
             raise
         finally:
             self.host.progress = self.host.note = unheard

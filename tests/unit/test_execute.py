@@ -116,3 +116,11 @@ def test_nothing_runs_after_a_failure_and_the_failure_is_told() -> None:
     assert not last.calls
     assert events[-1].verdict is Verdict.FAIL
     assert "mkfs exited with 1" in events[-1].description
+
+
+def test_what_a_step_does_is_said_once_where_it_fails() -> None:
+    for failing in (Fake(writes=True, difference="it differs"), Fake(writes=True, error=ToolFailed("it differs"))):
+        events: list[Event] = []
+        with pytest.raises((NotDone, ToolFailed)):
+            execute([failing], Host(), events.append)
+        assert events[-1].description == "Doing it: it differs"
