@@ -94,6 +94,11 @@ class Host:
                 )
         except FileNotFoundError as error:
             raise missing(words[0], doing) from error
+        except PermissionError as error:  # also of a directory in PATH that is not ours to look into
+            raise ToolMissing(
+                f"{doing}: the program {words[0]} cannot be started: {error.strerror}",
+                hint="run this as root, or look at the directories in PATH",
+            ) from error
         except subprocess.TimeoutExpired as error:
             raise TookTooLong(f"{doing}: {words[0]} did not end within {how.timeout_s} s") from error
         completed = Completed(done.returncode, _text(done.stdout), _text(done.stderr))

@@ -93,6 +93,15 @@ def test_a_missing_tool_is_named_with_its_package(
     assert not args.output.exists()
 
 
+@pytest.mark.runs_programs
+def test_a_program_that_may_not_be_started_is_no_crash(tmp_path: Path) -> None:
+    """An ordinary user's `autoinstall facts`, with a directory of root's in PATH, was one."""
+    program = tmp_path / "udevadm"
+    program.touch(0o644)
+    with pytest.raises(ToolMissing, match=r"waiting: the program .*udevadm cannot be started: Permission denied"):
+        Host().run(str(program), doing="waiting")
+
+
 def test_an_ordinary_user_needs_sub_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr("os.getuid", lambda: 1000)
