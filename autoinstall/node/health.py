@@ -196,4 +196,4 @@ def _tell_rolled_back(fallen: dict[str, Any]) -> None:
     result = Result(Ending.ROLLED_BACK, EXIT_BROKE, tuple(to_lines(fallen)), detail={"fallen": fallen})
     for sink in (Port(), Journal()):
         sink.result(result)
-    Consoles.of_this_machine().say("autoinstall: result=rolled-back")
+    Consoles.of_this_machine().say("\nautoinstall: result=rolled-back")

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
 from autoinstall.carry import ENDING, carry_out, warn
@@ -76,8 +76,8 @@ class Printed(Consoles):
     def __init__(self) -> None:
         super().__init__([])
 
-    def _line(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    def _put(self, lines: Iterable[str]) -> None:
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:

@@ -6,7 +6,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,8 +105,10 @@ class Consoles:
             self._lines(text)
 
     def _lines(self, text: str) -> None:
-        for line in text.splitlines():
-            self._line(line if not line or line.startswith("autoinstall:") else f"autoinstall: {line}")
+        self._put(
+            line if not line or line.startswith("autoinstall:") else f"autoinstall: {line}"
+            for line in text.splitlines()
+        )
 
     def _bar(self, event: Event) -> None:
         """A tenth is a line: a serial log stays readable, and a person sees it move."""
@@ -119,8 +121,13 @@ class Consoles:
         self._line(f"autoinstall: {event.name}: [{bar}] {tenth * 10:>3}%")
 
     def _line(self, line: str) -> None:
+        self._put([line])
+
+    def _put(self, lines: Iterable[str]) -> None:
+        """At once: on a node others write on the same terminals, also between two writes of ours."""
+        text = "".join(f"{_printable(line)}\r\n" for line in lines)
         for path in self._paths:
-            write_line(path, _printable(line) + "\r\n")
+            write_line(path, text)
 
 
 class Port:
@@ -229,7 +236,7 @@ _PRIORITY = {"INFO": 6, "WARNING": 4, "ERROR": 3}
 
 
 def write_line(path: Path, line: str) -> None:
-    """Write a line to a console or port whole, waiting WRITE_LIMIT_S at most for somebody to take it.
+    """Write a line, or several, to a console or port whole, waiting WRITE_LIMIT_S at most for somebody to take it.
 
     A console that is gone or refuses takes nothing, and that is no failure of the run.
     """

@@ -153,7 +153,7 @@ def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
             results.append(result)
 
         def say(self, text: str) -> None:
-            assert text == "autoinstall: result=rolled-back"
+            assert text == "\nautoinstall: result=rolled-back"
 
     monkeypatch.setattr(health, "Port", Told)
     monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))

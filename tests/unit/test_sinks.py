@@ -93,6 +93,14 @@ def test_a_console_that_is_gone_or_not_read_stops_nothing(tmp_path: Path) -> Non
     Consoles([tmp_path / "gone", unread]).say("hello")
 
 
+def test_what_belongs_together_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A getty's escapes once came between a blank line and the word of health: no line began with it."""
+    written: list[str] = []
+    monkeypatch.setattr("autoinstall.report.sinks.write_line", lambda path, text: written.append(text))
+    Consoles([Path("/dev/ttyS0")]).say("\nautoinstall: node=healthy slot=A image=0123456789ab")
+    assert written == ["\r\nautoinstall: node=healthy slot=A image=0123456789ab\r\n"]
+
+
 def test_events_have_the_shape_that_receivers_know() -> None:
     event = Event("wipe", Kind.FINISH, "Wiping", 1.0, Verdict.FAIL)
     assert event.to_json() == {

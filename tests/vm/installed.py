@@ -14,6 +14,7 @@ from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, Shared, build
 from tests.vm.machine import FATAL, Event, Machine
+from tests.vm.watch import plain
 
 LIVE_LIMIT_S = 480
 INSTALL_LIMIT_S = 480
@@ -81,7 +82,7 @@ class Installed:
     @property
     def console(self) -> str:
         """Everything on the serial console."""
-        return (self.place / "install-console.log").read_text(errors="replace").replace("\r", "")
+        return plain((self.place / "install-console.log").read_bytes())
 
     def boot(self, work_dir: Path, firmware: Firmware | None = None, **more: Any) -> Machine:
         """A machine that runs from a copy of the disk, under the firmware of the install or another."""

@@ -93,6 +93,11 @@ class Watch:
                     self.changed.notify_all()
 
 
+def plain(data: bytes) -> str:
+    """What a serial line said, without colours and carriage returns."""
+    return ESCAPES.sub(b"", data).decode(errors="backslashreplace")
+
+
 class Console:
     """The text of a serial line, without colours and carriage returns; also kept in a file, as it came.
 
@@ -115,12 +120,12 @@ class Console:
         if self.also:
             self.also(data)
         whole, newline, self._raw = (self._raw + data).rpartition(b"\n")
-        self.text += ESCAPES.sub(b"", whole + newline).decode(errors="backslashreplace")
+        self.text += plain(whole + newline)
 
     @property
     def all(self) -> str:
         """The text with the line that has not ended yet, such as a prompt."""
-        return self.text + ESCAPES.sub(b"", self._raw).decode(errors="backslashreplace")
+        return self.text + plain(self._raw)
 
     def find(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """The next match behind the last one, if it has come."""
