@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 
 from autoinstall.errors import AutoinstallError
@@ -10,9 +9,7 @@ from autoinstall.execute import Step, execute
 from autoinstall.host import Host
 from autoinstall.report.events import Event, Kind, Verdict
 from autoinstall.report.sinks import Memory, Sink
-
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What tells a run to end."""
+from autoinstall.signals import end_no_more
 
 
 def warn(texts: Sequence[str], host: Host, sinks: Sequence[Sink]) -> None:
@@ -34,8 +31,7 @@ def carry_out(steps: Sequence[Step], host: Host, sinks: Sequence[Sink]) -> None:
 
     try:
         execute(steps, host, tell)
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)
+        end_no_more()
     except (AutoinstallError, OSError) as error:
         if not _took_place(steps[-1], host, sinks):
             raise

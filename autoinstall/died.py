@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from autoinstall.delivery import tell_servers
 from autoinstall.errors import EXIT_BROKE, EXIT_BUG, EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
-from autoinstall.install import KERNEL_COMMAND_LINE, leaving_unit
+from autoinstall.install import leaving_unit
+from autoinstall.live import KERNEL_COMMAND_LINE
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Consoles, everywhere
 

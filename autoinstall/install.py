@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
-from autoinstall.errors import EXIT_OK, AutoinstallError, Refused, Stopped
+from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.execute import execute
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
@@ -23,7 +22,7 @@ from autoinstall.grammar import After, FailureAction, Installed
 from autoinstall.grammar_sources import Break, LogLevel
 from autoinstall.host import Host, Run
 from autoinstall.image import signature
-from autoinstall.live import find_image
+from autoinstall.live import KERNEL_COMMAND_LINE, find_image, only_run
 from autoinstall.livenet import use_address
 from autoinstall.localboot import kexec_or_reboot, load_installed
 from autoinstall.marks import our_table
@@ -32,8 +31,9 @@ from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import probe, wait_for_asked
 from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
 from autoinstall.report.http import Servers
-from autoinstall.report.sinks import Consoles, Memory, Sink, alive, everywhere, ready
+from autoinstall.report.sinks import Consoles, Memory, Printed, Sink, alive, everywhere, on_a_console, ready
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
+from autoinstall.signals import end_no_more, end_when_told
 from autoinstall.sources import refuse_https, with_credentials, with_file, with_keys
 from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
@@ -42,8 +42,6 @@ from autoinstall.steps.settings import ApplySettings
 from autoinstall.telling import Telling, telling_from
 from autoinstall.uninstall import Removal, make_removal
 from autoinstall.uninstall import to_json as removal_json
-
-KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 
 BREAK = Path("/run/autoinstall/break")
 """Is there as long as BREAK_UNIT has a shell."""
@@ -61,14 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """Do what the line asks, tell how it ended, and leave the machine as the line says."""
+    """Do what the line asks, tell how it ended, and leave the machine as the line says. Raises as `only_run`."""
+    with only_run(host):
+        return _told_run(args.cmdline, host)
+
+
+def _told_run(given: str | None, host: Host) -> int:
     told, servers = Memory(), Servers()
     sinks: tuple[Sink, ...] = (told, servers, *everywhere())
+    if given is not None and not on_a_console():
+        sinks = (*sinks, Printed())
     ready()
-    signal.signal(signal.SIGTERM, _stop)
-    line = host.read_text(KERNEL_COMMAND_LINE) if args.cmdline is None else args.cmdline
+    end_when_told("the machine goes down, or somebody ended the run")
+    line = host.read_text(KERNEL_COMMAND_LINE) if given is None else given
     result = install(line, host, sinks)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_no_more()
     _warn(sinks, host, deliver(result, told, servers, host), "report")
     for sink in sinks:
         sink.result(result)
@@ -102,7 +107,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is Action.NONE:
         return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
-    image = find_image(host, words)
+    image = find_image(host)
     hashing = Hashing(image) if request.action is Action.INSTALL else None
     facts = _facts(request, image, host, sinks)
     if request.action is not Action.INSTALL:
@@ -300,12 +305,6 @@ _UNIT_OF_INSTALLED = {
     Installed.POWEROFF: "autoinstall-poweroff.service",
     Installed.HOLD: None,
 }
-
-
-def _stop(*_: object) -> None:
-    """The answer to SIGTERM: once, the end of what is under way, so that also this run has a result."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped("it was told to end (SIGTERM): the machine goes down, or somebody stopped the service")
 
 
 def _waiting(host: Host, percent: int) -> Event:

@@ -6,15 +6,24 @@ there as nothing but a loop device: the other files come from where it came from
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from autoinstall import cmdline
 from autoinstall.cmdline import Word
-from autoinstall.errors import ImageInvalid, TookTooLong
+from autoinstall.errors import CannotHere, ImageInvalid, Refused, TookTooLong
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, SIGNATURE_NAME
+from autoinstall.lock import lock_file
 
+KERNEL_COMMAND_LINE = Path("/proc/cmdline")
+MODE = Path("/run/autoinstall/mode")
+FROM_A_MEDIUM = ("live", "rescue")
+"""What the initramfs leaves in MODE where the system runs from a medium, or from a PXE server."""
+LOCK = Path("/run/autoinstall/install.lock")
 LIVE_MOUNT = Path("/run/initramfs/live")
 MEDIUM = LIVE_MOUNT / "autoinstall"
 FETCHED = Path("/run/autoinstall/image")
@@ -27,9 +36,33 @@ SERVER_ERROR = 500
 """The first status of HTTP that is no answer to what was asked for."""
 
 
-def find_image(host: Host, words: Sequence[Word]) -> Path:
+@contextmanager
+def only_run(host: Host) -> Iterator[None]:
+    """This system runs from a medium, and nobody else installs this machine. Raises CannotHere, Refused."""
+    try:
+        mode = host.read_text(MODE).strip()
+    except OSError:
+        mode = ""
+    if mode not in FROM_A_MEDIUM:
+        hint = "boot the medium; what it would do there: autoinstall plan"
+        raise CannotHere("this system does not run from a medium of autoinstall", hint=hint)
+    with lock_file(LOCK) as fd:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            hint = "wait for its end: journalctl --unit=autoinstall --follow"
+            raise Refused("an install of this machine is under way", hint=hint) from error
+        yield
+
+
+def booted_words(host: Host) -> Sequence[Word]:
+    """The words that this system was booted with, whatever else a run is asked with. Raises BadWords."""
+    return cmdline.parse(host.read_text(KERNEL_COMMAND_LINE))
+
+
+def find_image(host: Host) -> Path:
     """The directory of the image, which need not hold one. Raises ImageInvalid where it cannot be fetched."""
-    url = _url(words)
+    url = _url(booted_words(host))
     if url is None:
         return MEDIUM
     FETCHED.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from autoinstall.errors import EXIT_OK, AutoinstallError, BadWords
 from autoinstall.facts import Disk
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
+from autoinstall.live import KERNEL_COMMAND_LINE
 from autoinstall.marks import our_table
 from autoinstall.multipath import add_partition
 from autoinstall.probe import disks, join_paths
@@ -24,7 +25,6 @@ from autoinstall.space import HOST_GROUP, VOLUMES, VolumeRow
 
 MOUNTS = Path("/run/autoinstall/rescue.d")
 CONFIG = Path("/config")
-KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 OPTIONS = "ro,nosuid,nodev"
 UNREPLAYED = f"{OPTIONS},noload"
 

@@ -13,6 +13,7 @@ from autoinstall.block import MAPPED_PARTITION
 from autoinstall.errors import CannotHere, Refused, StateUnreadable, TookTooLong
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
+from autoinstall.lock import lock_file
 from autoinstall.mounts import mounted
 from autoinstall.slots import ENV_BYTES, Slot, SlotState, read_state, render_env
 
@@ -169,7 +170,7 @@ def only_one(host: Host) -> Iterator[None]:
 
     A slot that somebody has mounted is not made anew: mke2fs refuses it, when the fallback is already gone.
     """
-    with _lock("upgrade.lock") as fd:
+    with lock_file(RUN / "upgrade.lock") as fd:
 
         def taken() -> bool:
             with suppress(BlockingIOError):
@@ -187,22 +188,9 @@ def only_one(host: Host) -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    with _lock("slots.lock") as fd:
+    with lock_file(RUN / "slots.lock") as fd:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _lock(name: str) -> Iterator[int]:
-    """The file of a lock, to be taken; it is free when its holder has ended, however that was."""
-    try:
-        fd = os.open(RUN / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotHere(f"this node cannot be locked: {error.strerror}", hint="run this as root") from error
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _mount(line: str) -> Mount:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
-from autoinstall.carry import ENDING, carry_out, warn
+from autoinstall.carry import carry_out, warn
 from autoinstall.conclude import concluded
-from autoinstall.errors import EXIT_OK, Refused, Stopped
+from autoinstall.errors import EXIT_OK, Refused
 from autoinstall.execute import Step
 from autoinstall.facts import LiveImage
 from autoinstall.grammar import Force
@@ -25,7 +23,8 @@ from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
 from autoinstall.node.upgrading import say, show, upgraded
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Consoles, Journal, Memory, Port, Sink
+from autoinstall.report.sinks import Journal, Memory, Port, Printed, Sink
+from autoinstall.signals import end_when_told
 from autoinstall.slots import MOST_TRIES
 from autoinstall.steps import upgrade_steps
 from autoinstall.steps.image import hashed_beside
@@ -58,8 +57,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Upgrade, telling this terminal, the journal and the report port. Takes effect at the next boot."""
     booted_slot(host)
     sinks = (Memory(), Printed(), Port(), Journal())
-    for number in ENDING:
-        signal.signal(number, _stop)
+    end_when_told("the node goes on with the slot that runs")
     result = concluded(lambda: _run(args, host, sinks), sinks)
     for sink in sinks:
         sink.result(result)
@@ -68,16 +66,6 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if args.reboot and result.ending is Ending.UPGRADED:
         host.run("systemctl", "--no-block", "reboot", doing="rebooting into the new image")
     return result.exit_code
-
-
-class Printed(Consoles):
-    """Whoever started it, on standard error."""
-
-    def __init__(self) -> None:
-        super().__init__([])
-
-    def _put(self, lines: Iterable[str]) -> None:
-        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def _run(args: argparse.Namespace, host: Host, sinks: Sequence[Sink]) -> Result:
@@ -124,10 +112,3 @@ def _preview_text(hidden: Sequence[str] | None) -> str:
         return "/etc   which of its files hide a new default is known only of an image that is here, not of a URL"
     lines = [f"/etc   {path}: the node keeps its own; the image's changes" for path in hidden]
     return "\n".join(lines or ["/etc   no file that the node keeps hides a default that changes"])
-
-
-def _stop(number: int, frame: object) -> None:
-    """The answer to a signal: once, the end of what is under way. The slot that runs is as it was."""
-    for one in ENDING:
-        signal.signal(one, signal.SIG_IGN)
-    raise Stopped(f"it was told to end ({signal.Signals(number).name}); the node goes on with the slot that runs")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from autoinstall.cmdline import Word
 from autoinstall.grammar_sources import LogLevel
 from autoinstall.report.events import LEVEL, Ending, Event, Kind, Result, Verdict
+from autoinstall.signals import ending_waits
 
 REPORT_PORT = Path("/dev/virtio-ports/org.autoinstall.report.0")
 CONSOLES = Path("/proc/consoles")
+FOREGROUND, VT = Path("/dev/tty0"), re.compile(r"/dev/tty\d+$")
+"""The console of a screen is whichever of its terminals is shown."""
 BAR_CELLS = 20
 WRITE_LIMIT_S = 5
 """A console or port that takes nothing for so long is given up for this line: nobody must stop a run by not
@@ -75,8 +79,7 @@ class Consoles:
     @classmethod
     def of_this_machine(cls) -> Consoles:
         """The consoles of /proc/consoles that userspace can write to."""
-        names = [line.split()[0] for line in CONSOLES.read_text().splitlines()]
-        return cls([Path("/dev") / name for name in names])
+        return cls(_console_paths())
 
     def event(self, event: Event) -> None:
         if event.verdict in HIDDEN[self.level]:
@@ -128,6 +131,31 @@ class Consoles:
         text = "".join(f"{_printable(line)}\r\n" for line in lines)
         for path in self._paths:
             write_line(path, text)
+
+
+class Printed(Consoles):
+    """Whoever started it, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    def _put(self, lines: Iterable[str]) -> None:
+        with suppress(OSError):  # as of a console: who left the terminal hears nothing more
+            print(*map(_printable, lines), sep="\n", file=sys.stderr, flush=True)
+
+
+def on_a_console() -> bool:
+    """Whether who started this program reads a console, and so hears of the run already."""
+    if not os.isatty(sys.stderr.fileno()):
+        return False
+    terminal, consoles = os.ttyname(sys.stderr.fileno()), _console_paths()
+    return Path(terminal) in (Path("/dev/console"), *consoles) or (
+        FOREGROUND in consoles and VT.match(terminal) is not None
+    )
+
+
+def _console_paths() -> list[Path]:
+    return [Path("/dev") / line.split()[0] for line in CONSOLES.read_text().splitlines()]
 
 
 class Port:
@@ -240,7 +268,7 @@ def write_line(path: Path, line: str) -> None:
 
     A console that is gone or refuses takes nothing, and that is no failure of the run.
     """
-    with suppress(OSError), _sigterm_waits():
+    with suppress(OSError), ending_waits():  # an open port is taken: the end would go untold
         fd = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             data = line.encode(errors="backslashreplace")
@@ -248,19 +276,6 @@ def write_line(path: Path, line: str) -> None:
                 data = data[os.write(fd, data) :]
         finally:
             os.close(fd)
-
-
-@contextmanager
-def _sigterm_waits() -> Iterator[None]:
-    """What its handler raises would leave the port open, and a port can be open only once: the end went untold."""
-    came = []
-    before = signal.signal(signal.SIGTERM, lambda *_: came.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if came:
-            signal.raise_signal(signal.SIGTERM)
 
 
 def _printable(line: str) -> str:

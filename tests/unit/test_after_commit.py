@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstall import carry, localboot
 from autoinstall import install as story
+from autoinstall import localboot
 from autoinstall.errors import DeviceLost, Stopped, TookTooLong, ToolFailed
 from autoinstall.host import Host
 from autoinstall.report.events import Ending, Result
@@ -45,7 +45,7 @@ def ignored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(story, "find_image", lambda *_: Path("/nowhere"))
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "probe", lambda *_: MACHINE)
-    monkeypatch.setattr(carry.signal, "signal", lambda number, what: numbers.append(number))
+    monkeypatch.setattr(signal, "signal", lambda number, what: numbers.append(number))
     return numbers
 
 

@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -225,7 +226,10 @@ def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monk
     monkeypatch.setattr(story, "Servers", Memory)
     for name in ("ready", "everywhere"):
         monkeypatch.setattr(story, name, tuple)
-    monkeypatch.setattr(story.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(story, "only_run", nullcontext)
+    monkeypatch.setattr(story, "on_a_console", lambda: True)
+    for name in ("end_when_told", "end_no_more"):
+        monkeypatch.setattr(story, name, lambda *_: None)
     monkeypatch.setattr(story, "install", lambda *_: Result(Ending.INSTALLED, 0))
     monkeypatch.setattr(story, "deliver", lambda *_: [])
     monkeypatch.setattr(story, "_break_at", no_shell)

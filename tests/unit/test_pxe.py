@@ -76,8 +76,9 @@ def test_a_url_that_no_line_can_carry_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["root=live:LABEL=AI-1234", "root=live:/dev/sr0", "quiet", "root="])
-def test_on_a_medium_the_image_is_on_it(line: str) -> None:
-    assert find_image(Host(), parse(line)) == MEDIUM
+def test_on_a_medium_the_image_is_on_it(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(live, "booted_words", lambda host: parse(line))
+    assert find_image(Host()) == MEDIUM
 
 
 def test_an_answer_that_is_no_http_is_told_and_no_bug(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -85,8 +86,9 @@ def test_an_answer_that_is_no_http_is_told_and_no_bug(monkeypatch: pytest.Monkey
         raise BadStatusLine("220 mail.example")
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(live, "booted_words", lambda host: parse("root=live:http://192.0.2.1/node/root.squashfs"))
     monkeypatch.setattr(live, "NETWORK_LIMIT_S", 0)
     monkeypatch.setattr(live, "FETCHED", tmp_path)
     (tmp_path / live.ROOT_IMAGE).symlink_to("/dev/loop0")
     with pytest.raises(ImageInvalid, match=r"manifest\.json cannot be fetched: 220 mail\.example"):
-        find_image(Host(), parse("root=live:http://192.0.2.1/node/root.squashfs"))
+        find_image(Host())

@@ -223,18 +223,18 @@ def test_a_live_system_of_the_network_fetches_the_signature_where_there_is_one(
     monkeypatch.setattr(live, "FETCHED", tmp_path)
     monkeypatch.setattr(live, "NETWORK_LIMIT_S", 0)
     (tmp_path / live.ROOT_IMAGE).symlink_to("/dev/loop0")
-    words = parse("root=live:http://192.0.2.1/node/root.squashfs")
+    monkeypatch.setattr(live, "booted_words", lambda host: parse("root=live:http://192.0.2.1/node/root.squashfs"))
     files: dict[str, bytes | int] = {MANIFEST_NAME: b"{}", "vmlinuz": b"", "initrd.img": b""}
     served(monkeypatch, {**files, SIGNATURE_NAME: b"yes"})
-    assert read_papers(live.find_image(Host(), words)) == Papers(b"{}", b"yes")
+    assert read_papers(live.find_image(Host())) == Papers(b"{}", b"yes")
     served(monkeypatch, {**files, SIGNATURE_NAME: 404})
-    assert read_papers(live.find_image(Host(), words)) == Papers(b"{}")
+    assert read_papers(live.find_image(Host())) == Papers(b"{}")
     served(monkeypatch, {**files, SIGNATURE_NAME: 503})
     with pytest.raises(ImageInvalid, match="503"):
-        live.find_image(Host(), words)
+        live.find_image(Host())
     served(monkeypatch, {**files, MANIFEST_NAME: 404})
     with pytest.raises(ImageInvalid, match="404"):
-        live.find_image(Host(), words)
+        live.find_image(Host())
 
 
 @pytest.fixture

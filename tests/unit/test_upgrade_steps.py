@@ -122,7 +122,7 @@ class Ended:
 def ignored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The signals that are ignored from then on."""
     numbers: list[int] = []
-    monkeypatch.setattr(carry.signal, "signal", lambda number, what: numbers.append(number))
+    monkeypatch.setattr(signal, "signal", lambda number, what: numbers.append(number))
     return numbers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import GIB, Disk, new_disk
-from tests.vm.live import LiveSystem, install
+from tests.vm.live import INSTALL_LIMIT_S, LiveSystem, install
 from tests.vm.machine import Event, Machine
 
 pytestmark = pytest.mark.vm
@@ -130,6 +131,38 @@ def test_a_node_is_already_there_and_the_same_line_comes_again(
         machine.wait_for_line("^autoinstall: result=already-installed$", limit_s=30)
     assert (result["result"], result["exit_code"]) == ("already-installed", 0)
     assert DiskImage(disk.path).digest() == before
+
+
+def test_a_line_that_is_typed_by_hand_is_refused_and_done_as_from_the_boot_menu(
+    live: LiveSystem, tmp_path: Path
+) -> None:
+    """On a terminal that is no console; while one run waits for its disk, there is no second one."""
+    disk = blank(tmp_path)
+    with live.start(tmp_path, disk) as machine:
+        told = typed(machine, f"storage_init=serial:NOSUCH autoinstall.disk_timeout=2 {LINE}", 3)
+        assert "\nautoinstall: Nothing was written." in told
+        assert "autoinstall: hint: " in told
+        assert told.rstrip().endswith("autoinstall: result=refused")
+        assert machine.result(60)["exit_code"] == 3
+        assert "adminpw" in typed(machine, f"storage_init=serial:TARGET0 adminpw=hunter2 {LINE}", 2)
+        assert DiskImage(disk.path).is_blank()
+        patient = shlex.quote(f"storage_init=serial:LATE autoinstall.disk_timeout=300 {LINE}")
+        machine.shell(f"systemd-run --quiet --unit=first autoinstall install --cmdline {patient}")
+        machine.wait_for_line("^autoinstall: waiting for .*LATE", limit_s=60)
+        assert "is under way" in typed(machine, f"storage_init=serial:TARGET0 {LINE}", 3)
+        machine.shell("systemctl kill --signal=SIGINT first")
+        machine.wait_for_line(r"^autoinstall: it was told to end \(SIGINT\)", limit_s=60)
+        told = typed(machine, f"storage_init=serial:TARGET0 {LINE}", 0)
+        assert told.rstrip().endswith("autoinstall: result=installed")
+    assert DiskImage(disk.path).table.partitions[0].label == "BIOS-boot"
+
+
+def typed(machine: Machine, words: str, status: int) -> str:
+    """What `autoinstall install --cmdline WORDS` prints, and ends with that exit status."""
+    text = machine.shell(f"autoinstall install --cmdline {shlex.quote(words)} 2>&1; echo status=$?", INSTALL_LIMIT_S)
+    text, _, ended = text.rpartition("status=")
+    assert int(ended) == status, text
+    return text
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(live: LiveSystem, tmp_path: Path) -> None:
