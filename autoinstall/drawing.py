@@ -52,6 +52,8 @@ def _before(target: Disk) -> list[str]:
         lines.append(f"lost   the node {target.node.install_id}: its configuration, its logs, all of /data")
     elif target.member and target.member.finished:
         lines.append(f"lost   {target.member.group} of the node {target.member.install_id}")
+    elif target.unread:
+        lines.append(f"lost   whatever is on it: {target.unread}")
     elif not lost:
         cut = target.node or target.member
         what = "an install that was not finished" if cut else "nothing: the disk is blank"

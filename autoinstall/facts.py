@@ -57,13 +57,15 @@ class NodeMark:
     """An install of ours, recognised by its partition table alone (gpt.recognise).
 
     `id_mark` is layout.id_mark of its autoinstall.id, None where it had none. `from_backup` is whether only the
-    backup table is whole, which neither GRUB nor Linux reads by itself.
+    backup table is whole, which neither GRUB nor Linux reads by itself. `strangers` are the labels of partitions that
+    somebody put behind those of the node.
     """
 
     install_id: UUID
     finished: bool
     id_mark: UUID | None = None
     from_backup: bool = False
+    strangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Disk:
     member: MemberMark | None = None
     examined: bool = True
     """Whether its content could be looked at, which needs root."""
+    unread: str = ""
+    """Why what is on it is unknown all the same: where a partition table could be, the disk answers with an error."""
 
     @property
     def name(self) -> str:

@@ -20,7 +20,7 @@ from autoinstall.node.upgrading import show, upgraded
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory, Sink
 from autoinstall.request import Request
-from autoinstall.select import describe, select_disk
+from autoinstall.select import describe, refuse_unknown, select_disk
 from autoinstall.services import refuse_unchecked
 from autoinstall.steps import upgrade_steps
 from autoinstall.telling import telling_from
@@ -33,8 +33,7 @@ def select_node(request: Request, facts: Facts) -> Disk:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then upgrade")
     refuse_unchecked(request.https, facts.image.manifest.features)
     target = select_disk(request.disk, facts.disks, of_node=True)
-    if not target.examined:
-        raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
+    refuse_unknown(target)
     if target.node is None or not target.node.finished:
         raise Refused(f"{describe(target)} carries no finished node of ours", hint="install one: storage_init")
     if target.node.from_backup:

@@ -26,7 +26,7 @@ from autoinstall.layout import (
     partition_uuid,
 )
 from autoinstall.sizes import align_up
-from autoinstall.space import GROUPS, HOST_GROUP
+from autoinstall.space import GROUPS
 
 ENTRY_BYTES = 128
 ENTRY_COUNT = 128
@@ -150,17 +150,30 @@ def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:
 
 
 def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> NodeMark | None:
-    """Our install, if the table is one of ours: its labels are ours, its UUIDs follow from its disk GUID.
+    """Our install, if the table begins as one of ours: its labels are ours, its UUIDs follow from its disk GUID.
 
-    All but one: that of ID_MARK may follow from an autoinstall.id too. HostVG may be on other disks.
+    All but one: that of ID_MARK may follow from an autoinstall.id too. HostVG may be on other disks. What follows is
+    somebody's who found room behind it, and takes nothing from the node.
     """
-    labels = [entry.label for entry in entries]
-    if [*labels, HOST_GROUP] != LABELS and labels != LABELS:
-        return None
-    plain = {label: partition_uuid(header.disk_guid, label) for label in labels}
-    others = {entry.label: entry.partition_uuid for entry in entries if entry.partition_uuid != plain[entry.label]}
+    own = own_entries(header, entries)
+    others = {entry.label: entry.partition_uuid for entry in own if not _follows(header, entry)}
     mark = others.pop(ID_MARK, None)
-    return None if others else NodeMark(header.disk_guid, has_protective_mbr(sector_0), mark)
+    if others or [entry.label for entry in own] not in (LABELS, LABELS[:-1]):
+        return None
+    strangers = tuple(entry.label for entry in entries[len(own) :])
+    return NodeMark(header.disk_guid, has_protective_mbr(sector_0), mark, strangers=strangers)
+
+
+def own_entries(header: Header, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries of a node in its table, where it is one: a partition of HostVG is ours by its UUID, the last."""
+    count = (
+        len(LABELS) if len(entries) >= len(LABELS) and _follows(header, entries[len(LABELS) - 1]) else len(LABELS) - 1
+    )
+    return entries[:count]
+
+
+def _follows(header: Header, entry: Entry) -> bool:
+    return entry.partition_uuid == partition_uuid(header.disk_guid, entry.label)
 
 
 def partitions(install_id: UUID, entries: Sequence[Entry], sector_bytes: int) -> tuple[Partition, ...]:

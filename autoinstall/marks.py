@@ -21,6 +21,7 @@ def our_table(disk: Disk) -> tuple[NodeMark | MemberMark, Sequence[gpt.Entry]] |
     """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
 
     A whole primary table has the only word: a backup of ours may be what is left of a node under another system.
+    Its entries are those of the install: no partition that somebody put behind them.
     """
     size, sector = disk.size_bytes, disk.sector_bytes
     if size < 64 * sector or sector < 512:
@@ -34,17 +35,19 @@ def our_table(disk: Disk) -> tuple[NodeMark | MemberMark, Sequence[gpt.Entry]] |
         entries = gpt.parse_entries(header, data)
         if entries is not None:
             node = gpt.recognise(header, entries, sector_0)
-            mark = replace(node, from_backup=lba != 1) if node else gpt.recognise_member(header, entries, sector_0)
-            return (mark, entries) if mark else None
+            if node:
+                return replace(node, from_backup=lba != 1), gpt.own_entries(header, entries)
+            member = gpt.recognise_member(header, entries, sector_0)
+            return (member, entries) if member else None
     return None
 
 
 def marked(disk: Disk) -> Disk:
-    """The disk with what is ours on it; as it is where it cannot be read."""
+    """The disk with what is ours on it, or why that is unknown."""
     try:
         table = our_table(disk)
-    except DeviceLost:
-        return disk
+    except DeviceLost as error:
+        return replace(disk, unread=str(error))
     mark = table[0] if table else None
     return replace(
         disk,

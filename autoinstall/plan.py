@@ -18,7 +18,7 @@ from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
 from autoinstall.paths import MULTIPATH_WORD, refuse_paths, wwids_of
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, disk_word, selector_for
+from autoinstall.select import describe, disk_word, refuse_unknown, selector_for, strange_partitions
 from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
@@ -34,6 +34,7 @@ ALWAYS = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 LEAST_ESP_OF_LARGE_SECTORS = 272 * MIB
 """65525 clusters of 4096 bytes, and FAT: fewer is not FAT32 (fatgen103)."""
 
+OR_REINSTALL = "look at the disk and its cable, or replace it; said with `reinstall`, whatever is on it is lost"
 SWAP_ENCRYPT = "swap-encrypt"
 """The feature of an image that has what swap_encrypt needs."""
 
@@ -117,7 +118,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     nics = nics_for(request, facts)
     target = chosen.boot
     for disk in chosen.disks:
-        _refuse_unexamined(disk)
+        refuse_unknown(disk if not request.reinstall else replace(disk, unread=""), hint=OR_REINSTALL)
         refuse_paths(disk, facts)
     planned = install_id(target, facts, request.id_text)
     decision = _decide(request, chosen, planned)
@@ -187,11 +188,6 @@ def _space(request: Request, chosen: Chosen, facts: Facts) -> Space:
     )
 
 
-def _refuse_unexamined(disk: Disk) -> None:
-    if not disk.examined:
-        raise Refused(f"what is on {disk.path} is unknown: reading it needs root", hint="run this as root")
-
-
 def _decide(request: Request, chosen: Chosen, planned: UUID) -> Decision:
     """Whether what is on the disks may go. Raises Refused with the inventory where it may not.
 
@@ -206,6 +202,7 @@ def _decide(request: Request, chosen: Chosen, planned: UUID) -> Decision:
     for disk in chosen.members:
         _refuse_node_as_member(request, disk)
     for disk in chosen.disks:
+        _refuse_strangers(request, disk, chosen.named)
         _refuse_foreign(request, disk, (chosen, [planned, *([node.install_id] if node else [])]))
     return Decision.INSTALL
 
@@ -230,6 +227,17 @@ def _why_over(request: Request, node: NodeMark) -> str:
 def _told_of_the_node(request: Request, target: Disk) -> Sequence[str]:
     why = _why_over(request, target.node) if target.node and target.node.finished else ""
     return [f"the node on {target.path} is installed over, {why}"] if why else []
+
+
+def _refuse_strangers(request: Request, target: Disk, named: frozenset[str]) -> None:
+    """Partitions that somebody put behind those of a node go as what is not ours does."""
+    kept = request.wipe is Wipe.NONE or (target.path not in named and request.wipe is not Wipe.FOREIGN)
+    if kept and target.node and target.node.strangers:
+        raise Refused(
+            f"{describe(target)} holds a node, and beside it:",
+            *(f"  {one}" for one in strange_partitions(target)),
+            hint="save what is there, and delete these partitions; or name the disk, and they are lost",
+        )
 
 
 def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequence[UUID]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,17 +30,20 @@ from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.image.signature import checked, read_papers
-from autoinstall.live import LIVE_MOUNT, LIVE_ROOT, MEDIUM
+from autoinstall.live import LIVE_ROOT, MEDIUM
 from autoinstall.marks import marked
 from autoinstall.multipath import assemble
 from autoinstall.paths import with_identity, wwid_of
 from autoinstall.request import Request
 from autoinstall.select import FIXED_DISK_KINDS, fitting_nic, ineligible, wanted, why_not
+from autoinstall.sizes import MIB, align_down
+from autoinstall.uses import Uses, is_multipath, multipath_of, text_of
 
 SETTLE_LIMIT_S = 60
 PROGRESS_INTERVAL_S = 30
 """How often a long wait is told of: more often than the service manager's watchdog wants to hear something."""
 
+END_BYTES = MIB
 HIDDEN_TABLE = "gpt (its backup alone, or of other sectors)"
 
 VIRTUAL_KINDS = {"loop": "loop", "ram": "RAM", "zram": "RAM", "sr": "optical", "fd": "floppy", "dm-": "mapped",
@@ -80,7 +82,7 @@ def probe(host: Host, image_directory: Path = MEDIUM) -> Facts:
     return Facts(
         firmware=Firmware.UEFI if Path("/sys/firmware/efi").exists() else Firmware.BIOS,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        product_uuid=_text("/sys/class/dmi/id/product_uuid"),
+        product_uuid=text_of("/sys/class/dmi/id/product_uuid"),
         disks=disks(host, examine=os.geteuid() == 0),
         nics=nics(),
         image=image,
@@ -153,10 +155,10 @@ def nics() -> tuple[Nic, ...]:
         found.append(
             Nic(
                 name=path.name,
-                mac=_text(path / "address"),
+                mac=text_of(path / "address"),
                 driver=Path(os.path.realpath(path / "device/driver")).name,
-                wired=not (path / "wireless").exists() and "DEVTYPE=wlan" not in _text(path / "uevent"),
-                carrier=_text(path / "carrier") == "1",
+                wired=not (path / "wireless").exists() and "DEVTYPE=wlan" not in text_of(path / "uevent"),
+                carrier=text_of(path / "carrier") == "1",
             )
         )
     return tuple(found)
@@ -189,7 +191,7 @@ def join_paths(host: Host) -> bool:
 def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
     """Every block device that is no partition; what is on each only where `examine`, which needs root."""
     pyudev = _pyudev()
-    uses = _Uses()
+    uses = Uses()
     devices = pyudev.Context().list_devices(subsystem="block", DEVTYPE="disk")
     # The paths of an NVMe disk have no node; the partitions of a map are partitions.
     with_nodes = [device for device in devices if device.device_node and not _is_mapped_partition(device)]
@@ -199,7 +201,7 @@ def disks(host: Host, *, examine: bool) -> tuple[Disk, ...]:
 
 
 def _is_mapped_partition(device: Any) -> bool:
-    return bool(block.MAPPED_PARTITION.match(_text(Path(device.sys_path, "dm/uuid"))))
+    return bool(block.MAPPED_PARTITION.match(text_of(Path(device.sys_path, "dm/uuid"))))
 
 
 def _pyudev() -> Any:
@@ -213,13 +215,13 @@ def _pyudev() -> Any:
     return pyudev
 
 
-def _disk(device: Any, uses: _Uses) -> Disk:
+def _disk(device: Any, uses: Uses) -> Disk:
     path, sys_path = str(device.device_node), Path(device.sys_path)
     told = device.properties
     on_scsi = told.get("ID_BUS") == "scsi"
     return Disk(
         path=path,
-        kind="multipath" if _is_multipath(sys_path) else _kind(str(device.sys_name)),
+        kind="multipath" if is_multipath(sys_path) else _kind(str(device.sys_name)),
         size_bytes=_number(sys_path / "size") * 512,
         sector_bytes=_number(sys_path / "queue/logical_block_size"),
         bus=bus_of(told.get("ID_BUS") or "", [str(above.subsystem) for above in device.ancestors]),
@@ -227,12 +229,12 @@ def _disk(device: Any, uses: _Uses) -> Disk:
         wwn=told.get("ID_WWN_WITH_EXTENSION") or told.get("ID_WWN") or "",
         model=(told.get("ID_MODEL") or "").replace("_", " "),
         vendor=(told.get("ID_VENDOR") or "").replace("_", " "),
-        rotational=_text(sys_path / "queue/rotational") == "1",
-        read_only=_text(sys_path / "ro") == "1",
-        removable=_text(sys_path / "removable") == "1",
+        rotational=text_of(sys_path / "queue/rotational") == "1",
+        read_only=text_of(sys_path / "ro") == "1",
+        removable=text_of(sys_path / "removable") == "1",
         live_medium=uses.is_live_medium(path),
         multipath=multipath_of(sys_path),
-        wwid=wwid_of(_text(sys_path / "dm/uuid") or (told.get("ID_SERIAL", "") if on_scsi else "")),
+        wwid=wwid_of(text_of(sys_path / "dm/uuid") or (told.get("ID_SERIAL", "") if on_scsi else "")),
         links=tuple(sorted(str(link) for link in device.device_links)),
         in_use=tuple(uses.of(sys_path)),
         examined=False,
@@ -243,23 +245,31 @@ def _examined(host: Host, disk: Disk) -> Disk:
     """The disk with what is on it. Only what can be a target is read: no optical medium, no path of a map."""
     if disk.kind not in FIXED_DISK_KINDS or disk.multipath or disk.size_bytes == 0:
         return replace(disk, examined=True)
-    disk = marked(disk)
+    disk = replace(marked(disk), examined=True)
     signatures = _signatures(host, disk.path)
+    try:
+        head, tail = _ends(disk)
+    except DeviceLost as error:
+        return replace(disk, signatures=signatures, unread=str(error))
     if not (disk.node or disk.member) and "gpt" not in {mark.kind for mark in signatures if mark.device == disk.path}:
-        signatures = (*_hidden_table(disk), *signatures)
-    return replace(disk, signatures=signatures, examined=True)
+        signatures = (*_hidden_table(disk, head, tail), *signatures)
+    return replace(disk, signatures=signatures)
 
 
-def _hidden_table(disk: Disk) -> tuple[Signature, ...]:
+def _ends(disk: Disk) -> tuple[bytes, bytes]:
+    """Both ends of a disk, where nearly everything has its mark. Raises DeviceLost: blkid calls the same blank."""
+    size = min(END_BYTES, align_down(disk.size_bytes // 2, max(gpt.SECTOR_SIZES)))
+    if size == 0:
+        return b"", b""
+    return block.read_direct(disk.path, 0, size), block.read_direct(disk.path, disk.size_bytes - size, size)
+
+
+def _hidden_table(disk: Disk, head: bytes, tail: bytes) -> tuple[Signature, ...]:
     """The table that is there and does not count: a backup alone, or one of other sectors."""
-    if disk.size_bytes < 2 * gpt.EDGE_BYTES:
+    header = gpt.any_header(head, tail)
+    if header is None:
         return ()
-    with suppress(DeviceLost):
-        ends = (0, disk.size_bytes - gpt.EDGE_BYTES)
-        header = gpt.any_header(*(block.read_direct(disk.path, end, gpt.EDGE_BYTES) for end in ends))
-        if header:
-            return (Signature(disk.path, HIDDEN_TABLE, uuid=str(header.disk_guid), size_bytes=disk.size_bytes),)
-    return ()
+    return (Signature(disk.path, HIDDEN_TABLE, uuid=str(header.disk_guid), size_bytes=disk.size_bytes),)
 
 
 def _kind(name: str) -> str:
@@ -279,7 +289,7 @@ def bus_of(told: str, above: Sequence[str]) -> Bus | None:
 def _serial(device: Any, sys_path: Path) -> str:
     """The serial as the disk tells it; virtio keeps its own in sysfs and nowhere else."""
     serial = device.properties.get("ID_SCSI_SERIAL") or device.properties.get("ID_SERIAL_SHORT") or ""
-    return str(serial) or _text(sys_path / "serial") or _text(sys_path / "device/serial")
+    return str(serial) or text_of(sys_path / "serial") or text_of(sys_path / "device/serial")
 
 
 def _signatures(host: Host, path: str) -> tuple[Signature, ...]:
@@ -329,52 +339,6 @@ def _volume_group(row: dict[str, str]) -> VolumeGroup | None:
     return VolumeGroup(row["vg_name"], row["vg_uuid"], tags) if row["vg_name"] else None
 
 
-class _Uses:
-    """Who uses which block device: mounts, swap, and devices stacked on it."""
-
-    def __init__(self) -> None:
-        self._mounts = _mounted_devices()
-        self._swaps = {os.path.realpath(line.split()[0]) for line in Path("/proc/swaps").read_text().splitlines()[1:]}
-        self._live = {device for device, where in self._mounts if where == str(LIVE_MOUNT)}
-
-    def is_live_medium(self, disk: str) -> bool:
-        return any(re.fullmatch(rf"{re.escape(disk)}(p?[0-9]+)?", device) for device in self._live)
-
-    def of(self, sys_path: Path) -> Iterable[str]:
-        """One sentence for each use of a disk, of its partitions, and of what is stacked on them."""
-        for name in (f"/dev/{user}" for user in with_users(sys_path)):
-            yield from (f"{name} is mounted on {where}" for device, where in self._mounts if device == name)
-            if name in self._swaps:
-                yield f"{name} is swap"
-
-
-def with_users(sys_path: Path) -> Iterable[str]:
-    """The kernel names of a device, of its partitions, and of all that is stacked on them, partitions of it too."""
-    yield sys_path.name
-    holders = [holder.resolve() for holder in sorted((sys_path / "holders").glob("*"))]
-    for above in [*holders, *sorted(entry.parent for entry in sys_path.glob("*/partition"))]:
-        yield from with_users(above)
-
-
-def multipath_of(sys_path: Path) -> str:
-    """The multipath device that a disk is a path of; empty where it is of none."""
-    maps = [holder.resolve() for holder in (sys_path / "holders").glob("*") if _is_multipath(holder)]
-    return f"/dev/mapper/{_text(maps[0] / 'dm/name')}" if maps else ""
-
-
-def _is_multipath(sys_path: Path) -> bool:
-    return _text(sys_path / "dm/uuid").startswith("mpath-")
-
-
-def _mounted_devices() -> Sequence[tuple[str, str]]:
-    """(device, mount point) of every mounted block device (proc(5), mountinfo)."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        found.append((os.path.realpath(right.split()[1]), left.split()[4]))
-    return found
-
-
 def _shadow() -> dict[str, str]:
     """The lines of the image's own shadow file, by user: the live system's may have been changed since."""
     try:
@@ -384,14 +348,6 @@ def _shadow() -> dict[str, str]:
     return {line.partition(":")[0]: line for line in text.splitlines() if line}
 
 
-def _text(path: str | Path) -> str:
-    """A one-line file of sysfs; empty where the kernel has nothing to say."""
-    try:
-        return Path(path).read_text(errors="backslashreplace").strip()
-    except OSError:
-        return ""
-
-
 def _number(path: Path) -> int:
-    text = _text(path)
+    text = text_of(path)
     return int(text) if text.isdigit() else 0

@@ -40,6 +40,21 @@ def select_disk(selector: DiskSelector, disks: Sequence[Disk], *, alone: bool = 
     raise Refused(f"{named} fits {len(chosen)} disks; it must name exactly one", *table, hint=offer(chosen))
 
 
+def refuse_unknown(disk: Disk, *, hint: str = "look at the disk and its cable, or replace it") -> None:
+    """Raises Refused where nobody could tell what is on a disk: blank is what was read, and is blank."""
+    if not disk.examined:
+        raise Refused(f"what is on {disk.path} is unknown: reading it needs root", hint="run this as root")
+    if disk.unread:
+        raise Refused(f"{describe(disk)} does not tell all that is on it: {disk.unread}", hint=hint)
+
+
+def strange_partitions(disk: Disk) -> list[str]:
+    """The partitions of others on a disk with a node, for people."""
+    return [
+        f"a partition {label!r} that is none of the node's" for label in (disk.node.strangers if disk.node else ())
+    ]
+
+
 def select_all(selector: DiskSelector, disks: Sequence[Disk]) -> list[Disk]:
     """The disks that fit, of several on a line. Raises Refused, with the same table, where none does."""
     return [disk for disk in disks if not why_not(disk, selector)] or [select_disk(selector, disks, alone=False)]
@@ -134,7 +149,11 @@ def _fits_no_name(disk: Disk, selector: DiskSelector) -> str:
 
 
 def _without_node(disk: Disk) -> str:
-    return "" if disk.node else "it carries no node of ours" if disk.examined else "reading it needs root"
+    return (
+        ""
+        if disk.node
+        else disk.unread or ("it carries no node of ours" if disk.examined else "reading it needs root")
+    )
 
 
 def _other(what: str, there: str, wanted: str) -> str:

@@ -11,7 +11,7 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy
 from autoinstall.request import Request
-from autoinstall.select import describe
+from autoinstall.select import describe, refuse_unknown, strange_partitions
 from autoinstall.services import refuse_unchecked
 from autoinstall.stacks import has_stack, refuse_stacks
 
@@ -47,10 +47,15 @@ def make_removal(request: Request, facts: Facts) -> Removal:
         refuse_unchecked(request.https, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     target = chosen.boot
-    if not target.examined:
-        raise Refused(f"what is on {target.path} is unknown: reading it needs root", hint="run this as root")
+    refuse_unknown(target)
     if target.node is None:
         raise Refused(f"{describe(target)} carries no node of ours", hint="uninstall takes nothing else off a disk")
+    if strangers := strange_partitions(target):
+        raise Refused(
+            f"{describe(target)} holds a node, and beside it:",
+            *(f"  {one}" for one in strangers),
+            hint="uninstall takes nothing else off a disk: save what is there, and delete these partitions first",
+        )
     install_id = target.node.install_id
     there_yet = tuple(disk for disk in facts.disks if disk.member and disk.member.install_id == install_id)
     cleared = () if target.node.finished else tuple(filter(_is_blank, chosen.members))
@@ -67,7 +72,7 @@ def make_removal(request: Request, facts: Facts) -> Removal:
 
 
 def _is_blank(disk: Disk) -> bool:
-    return disk.examined and not (disk.signatures or disk.node or disk.member)
+    return disk.examined and not (disk.unread or disk.signatures or disk.node or disk.member)
 
 
 def to_json(removal: Removal) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
 from autoinstall.layout import DiskTable, holes
 from autoinstall.multipath import forget_partitions
+from autoinstall.select import describe
 from autoinstall.sizes import MIB
 
 EDGE_BYTES = MIB
@@ -39,12 +40,15 @@ class Claim:
         return f"Claiming {_and(disk.path for disk in self.disks)}"
 
     def why_not(self, host: Host) -> str:
+        from autoinstall.probe import disks  # a node, which claims no whole disk, does without
+
+        there = {disk.path: disk for disk in disks(host, examine=False)}
         for disk in self.disks:
-            if not block.is_block_device(disk.path):
+            now = there.get(disk.path)
+            if now is None:
                 return f"{disk.path} is gone"
-            now = block.size_bytes(disk.path)
-            if now != disk.size_bytes:
-                return f"{disk.path} has {now} bytes now, planned were {disk.size_bytes}"
+            if _lasting(now) != _lasting(disk):
+                return f"{disk.path} is another disk by now, {describe(now)}; planned was {describe(disk)}"
         return ""
 
     def apply(self, host: Host) -> None:
@@ -53,6 +57,11 @@ class Claim:
 
     def why_not_done(self, host: Host) -> str:
         return ""
+
+
+def _lasting(disk: Disk) -> tuple[object, ...]:
+    """What a disk keeps whatever the kernel calls it."""
+    return disk.serial, disk.wwn, disk.wwid, disk.size_bytes, disk.sector_bytes
 
 
 @dataclass(frozen=True)

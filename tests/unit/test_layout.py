@@ -154,11 +154,29 @@ def test_the_id_is_told_by_one_uuid_alone() -> None:
     assert id_mark(ID, "one") not in (id_mark(ID, "two"), id_mark(UUID(int=7), "one"))
 
 
-@pytest.mark.parametrize("number", range(1, len(PARTITIONS)))
+@pytest.mark.parametrize("number", range(1, len(PARTITIONS) - 1))
 def test_every_other_uuid_must_be_ours(number: int) -> None:
     header, entries = _halves(place(ID, Space(16 * GIB, 512, 2 * GIB, id_text="one")))[0]
     entries[number] = replace(entries[number], partition_uuid=UUID(int=8))
     assert gpt.recognise(header, entries, bytes(512)) is None
+
+
+def test_a_partition_behind_those_of_a_node_makes_it_no_other_disk() -> None:
+    """And one in the place of HostVG, which may be on other disks, is nobody's of ours by its name alone."""
+    header, entries = _halves(place(ID, Space(16 * GIB, 512, 2 * GIB)))[0]
+    scratch = replace(entries[-1], partition_uuid=UUID(int=8), label="scratch")
+    node = gpt.recognise(header, entries, bytes(512))
+    assert node and not node.strangers
+    assert gpt.own_entries(header, entries) == entries
+    for labels, table in (
+        (["scratch"], [*entries, scratch]),
+        (["scratch"], [*entries[:-1], scratch]),
+        (["HostVG", "scratch"], [*entries[:-1], replace(scratch, label="HostVG"), scratch]),
+    ):
+        assert gpt.recognise(header, table, bytes(512)) == replace(node, strangers=tuple(labels))
+        assert gpt.own_entries(header, table) == table[: len(table) - len(labels)]
+    assert gpt.recognise(header, [scratch, *entries], bytes(512)) is None
+    assert gpt.recognise(header, [*entries[:3], scratch, *entries[3:]], bytes(512)) is None
 
 
 def test_a_table_with_our_labels_but_other_uuids_is_not_ours() -> None:

@@ -10,15 +10,16 @@ from uuid import UUID
 import pytest
 
 from autoinstall import block, gpt
-from autoinstall.errors import ToolFailed
+from autoinstall.errors import DeviceLost, ToolFailed
 from autoinstall.facts import UNREADABLE, Disk, MemberMark, NodeMark, Signature, VolumeGroup
 from autoinstall.grammar_disks import Bus
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.layout import DiskTable, place
 from autoinstall.marks import marked, our_table
-from autoinstall.probe import bus_of, multipath_of, with_groups, with_users
+from autoinstall.probe import _examined, bus_of, with_groups
 from autoinstall.sizes import GIB
 from autoinstall.space import Extra, Space
+from autoinstall.uses import multipath_of, with_users
 from tests.unit.machines import VDA
 
 LAYOUT = place(UUID(int=9), Space(16 * GIB, 512, 2 * GIB))
@@ -83,6 +84,24 @@ def test_a_node_is_known_by_its_backup_table_where_the_first_is_broken(monkeypat
 def test_the_backup_table_of_a_node_under_another_system_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _read(monkeypatch, gpt.render(OTHER).primary, LAYOUT) is None
     assert _read(monkeypatch, gpt.render(replace(LAYOUT, partitions=())).primary, LAYOUT) is None
+
+
+@pytest.mark.parametrize("unreadable", [0, 512, 1024, -1])
+def test_a_disk_that_answers_with_errors_is_no_blank_one(monkeypatch: pytest.MonkeyPatch, unreadable: int) -> None:
+    """A path that flaps: blkid calls the disk blank, and a node that is there would be installed over."""
+    _put(monkeypatch, gpt.render(LAYOUT).primary, LAYOUT)
+    really, bad = block.read_direct, unreadable % SIZED.size_bytes
+
+    def read(path: str, offset: int, size: int) -> bytes:
+        if offset <= bad < offset + size:
+            raise DeviceLost(f"reading {path}: Input/output error")
+        return really(path, offset, size)
+
+    monkeypatch.setattr(block, "read_direct", read)
+    monkeypatch.setattr("autoinstall.probe._signatures", lambda host, path: ())
+    disk = _examined(Host(), replace(SIZED, examined=False))
+    assert disk.examined
+    assert disk.unread == f"reading {SIZED.path}: Input/output error"
 
 
 class Lvm(Host):

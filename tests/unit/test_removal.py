@@ -63,6 +63,13 @@ def test_a_member_in_use_is_refused_by_uninstall_too() -> None:
         make_removal(asked("uninstall"), _facts(NODE, replace(MEMBER, in_use=("/dev/vdb1 is mounted on /x",))))
 
 
+def test_a_partition_that_somebody_put_behind_a_node_keeps_it_from_being_taken_away() -> None:
+    scratch = replace(NODE, node=NodeMark(ID, finished=True, strangers=("scratch",)))
+    for line in ("uninstall", "uninstall storage_init=/dev/vda"):
+        with pytest.raises(Refused, match="'scratch' that is none of the node's"):
+            make_removal(asked(line), _facts(scratch))
+
+
 HALF_GONE = replace(VDA, node=NodeMark(ID, finished=False))
 
 
