@@ -122,6 +122,12 @@ def test_the_journal_keeps_the_boot_before(node: Machine) -> None:
     assert len(boots) >= 2
 
 
+@ON_ONE_MACHINE
+def test_nothing_that_nobody_wants_is_started_again_and_again(node: Machine) -> None:
+    """In the initramfs too: networkd's socket once listened there on a node, which has no use for it."""
+    assert not as_root(node, "journalctl -b -o cat --no-pager _PID=1 | grep trigger-limit-hit || true")
+
+
 # What breaks one thing in a mount namespace of its own, so that nothing needs to be mended after.
 BROKEN = {
     "root": "mount -t tmpfs none /",

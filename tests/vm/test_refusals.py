@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.vm.disk import DiskImage
-from tests.vm.hardware import GIB, Disk, new_disk
-from tests.vm.live import INSTALL_LIMIT_S, LiveSystem, install
+from tests.vm.faults import bad_sector
+from tests.vm.hardware import GIB, MIB, Disk, new_disk
+from tests.vm.live import INSTALL_LIMIT_S, LiveSystem, begin, install
 from tests.vm.machine import Event, Machine
 
 pytestmark = pytest.mark.vm
+SECTOR = 512
 LINE = "BOOTIF=link autoinstall.after=hold"
 
 
@@ -163,6 +166,36 @@ def typed(machine: Machine, words: str, status: int) -> str:
     text, _, ended = text.rpartition("status=")
     assert int(ended) == status, text
     return text
+
+
+def test_a_node_whose_table_cannot_be_read_is_no_blank_disk(live: LiveSystem, tmp_path: Path, finished: Path) -> None:
+    """blkid, which cannot read it either, says nothing of it: that is how blank disks are."""
+    there = DiskImage(finished).copy(tmp_path / "TARGET0.raw").path
+    faulty = Disk(there, boot_index=None, faults=bad_sector(tmp_path / "rules", SECTOR, "read"))
+    result, _ = refused(live, tmp_path, "storage_init=serial:TARGET0", faulty)
+    assert result["exit_code"] == 3
+    assert "does not tell all that is on it" in told(result)
+
+
+def test_a_partition_that_somebody_put_behind_a_node_harms_neither(
+    live: LiveSystem, tmp_path: Path, finished: Path
+) -> None:
+    disk = Disk(DiskImage(finished).copy(tmp_path / "TARGET0.raw").path, boot_index=None)
+    os.truncate(disk.path, disk.path.stat().st_size + 64 * MIB)
+    more = ["sfdisk", "--quiet", "--append", "--no-reread", disk.path]
+    subprocess.run(more, input=b"size=16MiB, name=scratch\n", check=True)
+    before = DiskImage(disk.path).digest()
+    with live.start(tmp_path, disk) as machine:
+        result = install(machine, f"storage_init=serial:TARGET0 {LINE} autoinstall.installed=hold")
+        machine.wait_for_line("^autoinstall: result=already-installed$", limit_s=30)
+        assert result["exit_code"] == 0
+        for word in ("reinstall", "uninstall"):
+            begin(machine, f"{word} {LINE}")
+            machine.wait_for_line(
+                "^autoinstall:   a partition 'scratch' that is none of the node's$", INSTALL_LIMIT_S
+            )
+            machine.wait_for_line("^autoinstall: result=refused$", limit_s=30)
+    assert DiskImage(disk.path).digest() == before
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(live: LiveSystem, tmp_path: Path) -> None:
