@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """A boot on trial ends without a word of `health`: keep what systemd can say."""
-    if not CHECKED.exists():
+    """A boot on trial ends: keep what systemd can say, unless `health` found it ill, and so kept its own words.
+
+    One that is healthy gives up where it cannot be marked good.
+    """
+    checked = records.read(CHECKED)
+    if not (isinstance(checked, dict) and checked.get("node") == "degraded"):
         keep_reasons(booted_slot(host), _what_systemd_says(host), host)
     return EXIT_OK
 

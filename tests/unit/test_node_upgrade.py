@@ -279,10 +279,22 @@ def test_a_boot_without_health_keeps_what_systemd_says(
     ]
     node.told["systemctl"] = Completed(3, jobs + "14 emergency.target start waiting\n", "")
     assert fallback._what_systemd_says(node)[0].startswith("systemd went to emergency mode; failed: hang.service")
-    (tmp_path / "health.json").touch()
-    fallback.forget_trials()
+
+
+@pytest.mark.parametrize(
+    ("checked", "kept"), [('{"node": "degraded"}', False), ('{"node": "healthy"}', True), ("", True), ("[]", True)]
+)
+def test_a_healthy_boot_that_gives_up_keeps_what_systemd_says_too(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checked: str, kept: bool
+) -> None:
+    """It could not be marked good; and `health` keeps the words of one that is ill."""
+    monkeypatch.setattr(fallback, "TRIALS", tmp_path / "trials.jsonl")
+    monkeypatch.setattr(fallback, "CHECKED", tmp_path / "health.json")
+    fallback.CHECKED.write_text(checked)
+    node.told["systemctl"] = Completed(3, "autoinstall-mark-good.service loaded failed failed\n", "")
     fallback.main(argparse.Namespace(), node)
-    assert not fallback.TRIALS.exists()
+    told = [why.endswith("; failed: autoinstall-mark-good.service") for why in fallback._trial_reasons(Slot.A)]
+    assert told == ([True] if kept else [])
 
 
 # Labels, and what hides a default
