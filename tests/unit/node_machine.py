@@ -93,11 +93,11 @@ def esp(node: Node, monkeypatch: pytest.MonkeyPatch) -> Path:
         (where / copy).write_bytes(render_env(fresh()))
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, device: str, *options: str, filesystem: str) -> Iterator[Path]:
         assert device == "/dev/vda2"
         yield where
 
-    monkeypatch.setattr(state, "mounted", mounted)
+    monkeypatch.setattr(state, "mounted_beside", mounted)
     return where
 
 
