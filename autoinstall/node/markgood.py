@@ -57,13 +57,13 @@ def _is_whole(host: Host, slot: Slot) -> bool:
 
     try:
         with only_one(host):
-            found = {slot: list(verify.find_problems(host, slot))}
-            news = verify.conclude(host, found)
+            found = verify.look(host, slot)
+            news = verify.conclude(host, {slot: found})
     except Refused:
         return False  # an upgrade makes it anew
     if news:
         health.tell(health.check_node(host), None)
-    return not found[slot]
+    return found.whole
 
 
 def _follow(host: Host, state: SlotState) -> None:

@@ -157,6 +157,10 @@ def test_a_slot_that_was_left_and_rots_gets_no_attempt_back_and_is_made_whole_by
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
         machine.shell("autoinstall mark-good --rearm")
         assert _slot_a(machine) == (True, 0)
+        machine.shell("mkdir /run/used && mount /dev/disk/by-partlabel/Root-A /run/used")
+        machine.shell("systemctl start autoinstall-rearm.service", TELL_LIMIT_S)
+        assert _slot_a(machine) == (True, 0), "what nobody could look at was marked"
+        machine.shell("umount /run/used")
         machine.shell("systemctl start autoinstall-rearm.service", TELL_LIMIT_S)
         assert _slot_a(machine) == (False, 0)
         machine.wait_for_line(
