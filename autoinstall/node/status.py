@@ -126,4 +126,5 @@ def _health_text(checked: dict[str, Any] | None) -> list[str]:
     if checked is None:
         return ["health  not checked in this boot"]
     problems = [f"  {name}: {problem}" for name, problem in checked["checks"].items() if problem]
-    return [f"health  {checked['node']}", *problems]
+    left = checked.get("fallen") or {}
+    return [f"health  {checked['node']}", *problems, *(to_lines(left) if left.get("good") else [])]

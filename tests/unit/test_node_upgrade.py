@@ -21,7 +21,7 @@ from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
 from autoinstall.node.preview import hidden_changes
 from autoinstall.node.state import only_one
-from autoinstall.slots import Slot, SlotState
+from autoinstall.slots import Slot, SlotState, roll_back
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MANIFEST
 from tests.unit.node_machine import Node, esp, node
@@ -237,6 +237,29 @@ def test_the_boot_that_fell_back_says_from_what_and_why(left: int, reasons: list
     assert ("2 attempts left" in lines[0]) == bool(left)
     assert says in lines[1]
     assert lines[-1] == "  Kernel panic"
+
+
+@pytest.mark.parametrize(
+    ("left", "attempts", "says"),
+    [
+        (0, "no attempts left", "none of its last attempts came to a shutdown, or to ten healthy minutes"),
+        (2, "2 attempts left", "the boot loader could not load it, or slot A was chosen in its menu"),
+    ],
+)
+def test_a_good_slot_that_was_first_and_does_not_run_is_told_and_not_given_up(
+    left: int, attempts: str, says: str
+) -> None:
+    entry = _fell(SlotState(Slot.B, 2, True, left, True), Slot.A, "what was kept before it was good")
+    assert entry
+    first, *rest = fallback.to_lines(entry)
+    assert first.startswith("runs slot A, not slot B, which is good and was first: image 1.1 (")
+    assert first.endswith(f"), {attempts}:")
+    assert rest == [f"  {says}", "  Kernel panic"]
+
+
+def test_a_slot_that_a_rollback_made_first_in_this_boot_was_not_left() -> None:
+    """The boot loader counts an attempt of the one that is first before it boots any."""
+    assert _fell(roll_back(SlotState(Slot.A, 2, True, 0, True)), Slot.A) is None
 
 
 def test_what_failed_boots_kept_is_read_once_each_and_only_of_that_slot(

@@ -274,6 +274,26 @@ def test_a_slot_that_was_left_gets_attempts_back_only_where_it_was_read_and_is_w
     assert told == ([ROTTEN_B] if rotten and read else [])
 
 
+@pytest.mark.parametrize(
+    ("rotten", "read", "after"),
+    [
+        (False, True, replace(LEFT, a_try=3, b_try=3)),
+        (True, True, SlotState(Slot.A, 3, True, 0, False)),
+        # At a shutdown: it may just not have been chosen.
+        (True, False, replace(LEFT, a_try=3, b_try=3)),
+    ],
+)
+def test_a_slot_that_is_first_and_does_not_run_is_read_before_it_gets_attempts_back(
+    node: Node, esp: Path, slots: dict[str, Path], after: SlotState, rotten: bool, read: bool
+) -> None:
+    """Else one that the boot loader cannot load is tried at each start, for ever."""
+    write_state(esp, replace(LEFT, b_try=2))
+    if rotten:
+        rot(slots, "/dev/vda4")
+    assert markgood.main(argparse.Namespace(rearm=True, read=read), node) == 0
+    assert slot_state(node) == after
+
+
 def test_a_slot_that_is_made_anew_gets_no_attempts_meanwhile(node: Node, esp: Path) -> None:
     write_state(esp, LEFT)
     with only_one(node):
