@@ -69,6 +69,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
         (checks, "_below"): lambda mapped: "/dev/loop0",
         (checks, "_backing_file"): lambda loop: checks._identity(run / "slot/root.squashfs"),
         (checks, "_writable"): lambda directory: "",
+        (checks, "slot_state"): lambda host: fresh(),
         (health, "BOOTED_IMAGE"): run / "slot",
         (health, "TRIAL"): run / "trial",
     }

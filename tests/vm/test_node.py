@@ -153,6 +153,7 @@ BROKEN = {
     "image": "echo '{}' >/run/other && mount --bind /run/other /run/autoinstall/slot/manifest.json",
     "config": "mount -o remount,bind,ro /config",
     "logging": "mount -o remount,bind,ro /var/log",
+    "slots": "mount --bind /dev/null $(readlink -f /dev/disk/by-partlabel/EFI)",
     "network": "mount -t tmpfs none /etc/systemd/network && touch /etc/systemd/network/90-nowhere.network",
     "swap": "head -n 1 /proc/swaps >/run/swaps && mount --bind /run/swaps /proc/swaps",
     "data": "umount /data",
