@@ -59,9 +59,10 @@ def mounted_beside(host: Host, device: str, *options: str, filesystem: str) -> I
         except MountFailed as error:
             if not _is_busy(error):
                 raise
-            other = "rw" if "ro" in options else "ro"
-            where = stack.enter_context(mounted(host, device, other, filesystems=(filesystem,)))
-            if other == "ro":
+            reads = "ro" in options
+            other = ("rw", "noatime") if reads else ("ro",)
+            where = stack.enter_context(mounted(host, device, *other, filesystems=(filesystem,)))
+            if not reads:
                 stack.enter_context(_writable(host, device, where))
         yield where
 

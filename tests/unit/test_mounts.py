@@ -103,6 +103,7 @@ def test_what_somebody_else_has_mounted_is_read_and_written_and_left_as_it_was(
         assert not (kernel.read_only and "rw" in options)
         assert not kernel.left
     assert (kernel.left, kernel.read_only) == ([where], read_only)
+    assert all(flags & (REMOUNT | 1 | 1024) for _, _, flags in kernel.asked), "reading writes nothing"
     assert ("/dev/vda2" in flushed) or options == ("ro",)
 
 
