@@ -319,3 +319,11 @@ def test_what_rots_is_said_to_who_logs_in() -> None:
     told = Health(Slot.A, "", False, (), tuple(idle))
     assert (told.word, told.to_json()["rotten"]) == ("healthy", idle)
     assert idle[0] in health.to_text(told)
+
+
+def test_a_read_that_was_missed_comes_at_a_start_and_keeps_no_lock_from_who_tells_of_that_start() -> None:
+    """`only_one` is waited for for seconds: a fallback would not be told, and the floor not raised."""
+    units = Path(__file__).parents[2] / "units"
+    assert "Persistent=yes\n" in (units / "autoinstall-verify.timer").read_text()
+    service = (units / "autoinstall-verify.service").read_text()
+    assert "After=autoinstall-health.service autoinstall-mark-good.service\n" in service
