@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from autoinstall import block
@@ -22,7 +22,7 @@ OF_MEDIA = (*FILESYSTEMS, "iso9660")
 """What a stick or an image that somebody brings may have."""
 FLAGS = {"rw": 0, "ro": 1, "noatime": 1024}
 ALWAYS = 2 | 4 | 8 | 32768
-BIND = 4096
+REMOUNT, BIND = 32, 4096
 """From linux/mount.h: nosuid, nodev, noexec; and silent, as the log need not hear which type it is not."""
 
 
@@ -43,6 +43,28 @@ def mounted(host: Host, device: str, *options: str, filesystems: Sequence[str] =
         _unmount(host, device, where)
     if "ro" not in options:
         block.flush(device)
+
+
+@contextmanager
+def mounted_beside(host: Host, device: str, *options: str, filesystem: str) -> Iterator[Path]:
+    """The same, also where somebody else has that filesystem mounted, as an operator may have the ESP.
+
+    Linux has one state of it, read-only or read-write, for all who mount it, and answers EBUSY to another wish. So
+    who reads may then be able to write, and who writes makes it writable for that time: in the other's mount it is
+    as read-only as before.
+    """
+    with ExitStack() as stack:
+        try:
+            where = stack.enter_context(mounted(host, device, *options, filesystems=(filesystem,)))
+        except MountFailed as error:
+            if not _is_busy(error):
+                raise
+            reads = "ro" in options
+            other = ("rw", "noatime") if reads else ("ro",)
+            where = stack.enter_context(mounted(host, device, *other, filesystems=(filesystem,)))
+            if not reads:
+                stack.enter_context(_writable(host, device, where))
+        yield where
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -106,15 +128,35 @@ def _mount(host: Host, places: tuple[str, Path], options: Sequence[str], filesys
     device, where = places
     flags = ALWAYS | sum(FLAGS.get(option, 0) for option in options)
     data = ",".join(option for option in options if option not in FLAGS)
-    why = ""
+    why = OSError()
     for filesystem in filesystems:
         try:
             return host.mount(device, where, (filesystem, data), flags)
         except OSError as error:
-            why = str(error.strerror)
+            why = error
             if error.errno != errno.EINVAL:
                 break
-    raise MountFailed(f"mounting {device}: {why}", hint="look at the disk, and at what the kernel's log says of it")
+    hint = "look at the disk, and at what the kernel's log says of it"
+    raise MountFailed(f"mounting {device}: {why.strerror}", hint=hint) from why
+
+
+@contextmanager
+def _writable(host: Host, device: str, where: Path) -> Iterator[None]:
+    """What is mounted read-only takes writes for a while, which are durable behind it. Raises MountFailed."""
+    try:
+        host.mount(device, where, ("", ""), ALWAYS | REMOUNT)
+    except OSError as error:
+        raise MountFailed(f"making {device} writable: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # what was written is written
+            host.mount(device, where, ("", ""), ALWAYS | REMOUNT | FLAGS["ro"])
+        block.flush(device)
+
+
+def _is_busy(error: MountFailed) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EBUSY
 
 
 def _unmount(host: Host, device: str, where: Path) -> None:

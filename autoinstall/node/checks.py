@@ -15,7 +15,7 @@ from typing import Any
 
 from autoinstall.host import Host, Run
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
-from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot, mounts, partitions
+from autoinstall.node.state import BOOTED_IMAGE, RUN, booted_slot, mounts, partitions, slot_state
 
 FSTAB = "/etc/fstab"
 SWAPS = "/proc/swaps"
@@ -105,6 +105,12 @@ def logging(host: Host) -> str:
     return _writable(Path("/var/log"))
 
 
+def slots(host: Host) -> str:
+    """The slot state can be read. A node that cannot tell GRUB that it is up runs out of attempts."""
+    slot_state(host)
+    return ""
+
+
 def network(host: Host) -> str:
     """Every network file of this node has a link that is configured by it, and routable or part of another."""
     wanted = {str(path) for path in NETWORK_FILES.glob("*.network") if not BOND_MEMBER.search(path.read_text())}
@@ -153,6 +159,7 @@ CHECKS = (
     Check("image", image),
     Check("config", config),
     Check("logging", logging),
+    Check("slots", slots),
     Check("network", network),
     Check("sshd", sshd),
     Check("swap", swap),

@@ -15,7 +15,7 @@ from autoinstall.errors import EXIT_OK, AutoinstallError
 from autoinstall.host import Host, Run
 from autoinstall.node import records
 from autoinstall.node.state import RUN, booted_slot, only_one, slot_state
-from autoinstall.slots import Slot
+from autoinstall.slots import MOST_TRIES, Slot
 
 if TYPE_CHECKING:
     from autoinstall.upgrade import OnNode
@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """A boot on trial ends without a word of `health`: keep what systemd can say."""
-    if not CHECKED.exists():
+    """A boot on trial ends: keep what systemd can say, unless `health` found it ill, and so kept its own words.
+
+    One that is healthy gives up where it cannot be marked good.
+    """
+    checked = records.read(CHECKED)
+    if not (isinstance(checked, dict) and checked.get("node") == "degraded"):
         keep_reasons(booted_slot(host), _what_systemd_says(host), host)
     return EXIT_OK
 
@@ -67,6 +71,7 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
     """What this boot fell back from, and why; None where it is the boot that was wanted. Kept on Config.
 
     `new` is whether that was not known before. To be asked once in a boot: an upgrade that waits looks the same.
+    Where the slot that is first was once good, it is told of and no more: no image is given up.
     """
     if slot_state(host).primary is booted_slot(host):
         return None
@@ -76,8 +81,8 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
         node = read_node(host, this_node(host))
     reasons = _trial_reasons(node.state.primary)
     entry = entry_for(node, reasons, _last_kernel_lines(host))
-    if entry is None:
-        return None
+    if entry is None or entry["good"]:
+        return entry and {**entry, "new": False}
     known = next((one for one in records.fallen() if one.get("image_id") == entry["image_id"]), None)
     if known and not reasons:
         return {**known, "new": False}
@@ -89,19 +94,24 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
 
 
 def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str]) -> dict[str, Any] | None:
-    """The record of an image that was given up for the slot that runs. Pure."""
+    """The record of the image that is first, and was given up, or left, for the slot that runs. Pure."""
     from autoinstall.upgrade import name_of  # of no use to a boot that went well, as all of its kind
 
     slot = node.state.primary
-    if node.booted in (None, slot) or node.state.good(slot) or not node.state.good(slot.other):
+    left, image, good = node.state.tries(slot), node.images.get(slot), node.state.good(slot)
+    if node.booted in (None, slot) or not (good or node.state.good(slot.other)):
         return None
-    left, image = node.state.tries(slot), node.images.get(slot)
-    if left and not reasons:
+    if good and left == MOST_TRIES:
+        return None  # made first in this boot, by a rollback: the boot loader had counted one
+    if left and (good or not reasons):
         reasons = [f"the boot loader could not load it, or slot {slot.other} was chosen in its menu"]
+    elif good:
+        reasons = ["none of its last attempts came to a shutdown, or to ten healthy minutes"]
     elif not reasons:
         reasons = ["each attempt ended before its health was checked, and left no word"]
     return {
         "slot": slot.value,
+        "good": good,
         "image_id": node.image_id(slot),
         "version": image.version if image else "",
         "name": name_of(image),
@@ -112,10 +122,15 @@ def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str])
 
 
 def to_lines(entry: dict[str, Any]) -> list[str]:
-    """For people: what was given up, and why."""
+    """For people: what was given up, or left, and why."""
     left = f", {entry['tries_left']} attempts left" if entry.get("tries_left") else ""
-    lines = [f"fell back from slot {entry['slot']}, image {entry['name']}{left}:"]
-    return [*lines, *(f"  {text}" for text in (*entry["reasons"], *entry["kernel"]))]
+    head = f"fell back from slot {entry['slot']}, image {entry['name']}{left}:"
+    if entry.get("good"):
+        head = (
+            f"runs slot {Slot(entry['slot']).other}, not slot {entry['slot']}, which is good and was first: "
+            f"image {entry['name']}{left or ', no attempts left'}:"
+        )
+    return [head, *(f"  {text}" for text in (*entry["reasons"], *entry["kernel"]))]
 
 
 def _trial_reasons(slot: Slot) -> list[str]:

@@ -26,6 +26,8 @@ ISSUE = Path("/run/issue.d/50-autoinstall.issue")
 MOTD = Path("/run/motd.d/50-autoinstall")
 MESSAGE_ID = "4e7c6d8b0a5f4c7d8e7b9a1f3c5d6e7f"
 IMAGE_ID_DIGITS = 12
+ERROR, NOTICE, USUAL = 3, 5, 6
+"""Priorities of the journal (syslog(3)). A person may have wanted another slot than the first: a notice."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,10 @@ def tell(health: Health, fallen: dict[str, Any] | None) -> None:
 
     failed = [f"autoinstall: {finding.check}: {finding.problem}" for finding in health.failed]
     failed += [f"autoinstall: {line}" for line in health.rotten]
+    priority = ERROR if failed else USUAL
     if fallen:
         failed = [*(f"autoinstall: {line}" for line in to_lines(fallen)), *failed]
+        priority = min(priority, NOTICE if fallen.get("good") else ERROR)
     RECORD.write_text(json.dumps({**health.to_json(), "fallen": fallen}))
     for path in (ISSUE, MOTD):
         path.parent.mkdir(exist_ok=True)
@@ -180,7 +184,7 @@ def tell(health: Health, fallen: dict[str, Any] | None) -> None:
     journal.send(
         "\n".join([health.line, *failed]),
         MESSAGE_ID=MESSAGE_ID,
-        PRIORITY=3 if failed else 6,
+        PRIORITY=priority,
         AUTOINSTALL_HEALTH=health.word,
         AUTOINSTALL_FAILED=",".join(finding.check for finding in health.failed),
     )

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--read",
         action="store_true",
-        help="with --rearm: first read the slot that was left after all its attempts; without, it gets none back",
+        help="with --rearm: first read the other slot where it was left, and give it none back if it is not whole; "
+        "without, it gets none back that was left after all its attempts",
     )
 
 
@@ -41,11 +42,12 @@ def main(args: argparse.Namespace, host: Host) -> int:
 def _rearm(host: Host, other: Slot, read: bool) -> SlotState:
     """The attempts back, but not those of a slot that rots: it would panic three times at each start.
 
-    Why the other slot was left with no attempt only reading it tells; at a shutdown there is no time for that.
+    Nor those of one that is first, and that the boot loader cannot load. Why the other slot was left only reading it
+    tells; at a shutdown there is no time for that, and one that has attempts may just not have been chosen.
     """
 
     def left(state: SlotState) -> bool:
-        return state.good(other) and not state.tries(other)
+        return state.good(other) and (not state.tries(other) or (read and state.primary is other))
 
     whole = read and left(slot_state(host)) and _is_whole(host, other)
     return change_slot_state(host, lambda state: rearm(state, other if left(state) and not whole else None))
@@ -57,13 +59,13 @@ def _is_whole(host: Host, slot: Slot) -> bool:
 
     try:
         with only_one(host):
-            found = {slot: list(verify.find_problems(host, slot))}
-            news = verify.conclude(host, found)
+            found = verify.look(host, slot)
+            news = verify.conclude(host, {slot: found})
     except Refused:
         return False  # an upgrade makes it anew
     if news:
         health.tell(health.check_node(host), None)
-    return not found[slot]
+    return found.whole
 
 
 def _follow(host: Host, state: SlotState) -> None:

@@ -92,7 +92,8 @@ def made_anew(host: Host, node: NodeDisk, plan: UpgradePlan) -> MadeAnew:
 def _remembering(node: OnNode, config: Path | None) -> OnNode:
     fallen = frozenset(str(entry.get("image_id")) for entry in records.fallen(config))
     rotten = frozenset(slot for slot in Slot if slot.value in records.rotten(config))
-    return replace(node, fallen=fallen, floor=records.floor(config), rotten=rotten)
+    there = replace(node, fallen=fallen, floor=records.floor(config), rotten=rotten)
+    return replace(there, floor=raised_floor(there))  # also where Config is not there, or what it says is no floor
 
 
 def _image(host: Host, node: NodeDisk, slot: Slot) -> Manifest | None:

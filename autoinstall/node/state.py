@@ -14,13 +14,13 @@ from autoinstall.errors import CannotHere, Refused, StateUnreadable, TookTooLong
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
 from autoinstall.lock import lock_file
-from autoinstall.mounts import mounted
+from autoinstall.mounts import mounted_beside
 from autoinstall.slots import ENV_BYTES, Slot, SlotState, read_state, render_env
 
 RUN = Path("/run/autoinstall")
 BOOTED_IMAGE = RUN / "slot"
 """Where the initramfs mounts the booted slot, read-only."""
-ESP_LABEL = "EFI"
+ESP_LABEL, ESP_FILESYSTEM = "EFI", "vfat"
 STATE_COPIES = ("state1/env", "state2/env")
 """The two copies on the ESP, in the order in which GRUB believes them."""
 MOUNTS = "/proc/self/mountinfo"
@@ -109,23 +109,19 @@ def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotS
         before = _read(host, device)
         after = change(before)
         if after != before:
-            with mounted(host, device, "rw", "noatime") as esp:
+            with mounted_beside(host, device, "rw", "noatime", filesystem=ESP_FILESYSTEM) as esp:
                 write_state(esp, after)
         return after
 
 
 def state_on(host: Host, device: str) -> SlotState:
-    """The slot state on the ESP `device`, as GRUB reads it. Raises StateUnreadable.
-
-    Not while somebody changes it: Linux does not mount read-only what is mounted read-write (EBUSY), nor the other
-    way round, and the change, or this, would fail.
-    """
+    """The slot state on the ESP `device`, as GRUB reads it; not while it is changed. Raises StateUnreadable."""
     with _alone():
         return _read(host, device)
 
 
 def _read(host: Host, device: str) -> SlotState:
-    with mounted(host, device, "ro") as esp:
+    with mounted_beside(host, device, "ro", filesystem=ESP_FILESYSTEM) as esp:
         return read_state_files(esp)
 
 

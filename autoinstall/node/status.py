@@ -16,6 +16,7 @@ from autoinstall.node import health, records
 from autoinstall.node.fallback import to_lines
 from autoinstall.node.state import BOOTED_IMAGE, booted_slot, only_one, partitions, slot_state
 from autoinstall.slots import ROLES, Slot, SlotState, root_slot
+from autoinstall.upgrade import OnNode, raised_floor
 
 INSTALL_RECORD = Path("/config/autoinstall/install.json")
 
@@ -68,6 +69,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     fallen, rotten = records.fallen(), records.rotten()
     install, checked = _json_file(INSTALL_RECORD), _json_file(health.RECORD)
     if args.json:
+        images = {status.slot: status.manifest for status in slots}
         whole = {
             "slot": booted.value,
             "primary": state.primary.value,
@@ -75,7 +77,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
             "slots": {status.slot.value: status.to_json() for status in slots},
             "fallen": fallen,
             "rotten": rotten,
-            "security_floor": records.floor(),
+            "security_floor": raised_floor(OnNode(state, booted, images, floor=records.floor())),
             "health": checked,
             "install": install,
         }
@@ -126,4 +128,5 @@ def _health_text(checked: dict[str, Any] | None) -> list[str]:
     if checked is None:
         return ["health  not checked in this boot"]
     problems = [f"  {name}: {problem}" for name, problem in checked["checks"].items() if problem]
-    return [f"health  {checked['node']}", *problems]
+    left = checked.get("fallen") or {}
+    return [f"health  {checked['node']}", *problems, *(to_lines(left) if left.get("good") else [])]

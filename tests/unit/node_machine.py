@@ -69,6 +69,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
         (checks, "_below"): lambda mapped: "/dev/loop0",
         (checks, "_backing_file"): lambda loop: checks._identity(run / "slot/root.squashfs"),
         (checks, "_writable"): lambda directory: "",
+        (checks, "slot_state"): lambda host: fresh(),
         (health, "BOOTED_IMAGE"): run / "slot",
         (health, "TRIAL"): run / "trial",
     }
@@ -93,11 +94,11 @@ def esp(node: Node, monkeypatch: pytest.MonkeyPatch) -> Path:
         (where / copy).write_bytes(render_env(fresh()))
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, device: str, *options: str, filesystem: str) -> Iterator[Path]:
         assert device == "/dev/vda2"
         yield where
 
-    monkeypatch.setattr(state, "mounted", mounted)
+    monkeypatch.setattr(state, "mounted_beside", mounted)
     return where
 
 

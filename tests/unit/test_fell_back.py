@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, Refused
-from autoinstall.node import fallback, health, markgood, ondisk, records, rollback
+from autoinstall.node import fallback, health, markgood, ondisk, records, rollback, status
 from autoinstall.node.health import Finding, Health
 from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
@@ -38,6 +38,28 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     monkeypatch.setattr(records, "CONFIG", config)
     monkeypatch.setattr(records, "LOGGING", node.root / "log")
     return found
+
+
+class Told:
+    """What a node tells of itself, to whom there is no one here: the journal, consoles and the report port."""
+
+    def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.console: list[str] = []
+        self.results: list[Result] = []
+        self.priorities: list[int] = []
+        monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=lambda: self))
+        monkeypatch.setattr(health, "Port", lambda: self)
+        monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))
+        journal = argparse.Namespace(send=lambda text, **fields: self.priorities.append(fields["PRIORITY"]))
+        monkeypatch.setitem(sys.modules, "systemd", argparse.Namespace(journal=journal))
+        for name in ("RECORD", "ISSUE", "MOTD"):
+            monkeypatch.setattr(health, name, node.root / "run" / name)
+
+    def say(self, text: str) -> None:
+        self.console.append(text)
+
+    def result(self, result: Result) -> None:
+        self.results.append(result)
 
 
 def test_a_fallback_is_news_once_and_stays_known(node: Node, there: dict[str, Any]) -> None:
@@ -127,37 +149,61 @@ def test_only_a_failed_trial_is_kept_and_a_fallback_told_once_in_a_boot(
 def test_who_logs_in_reads_why_this_boot_fell_back_however_often_its_health_is_told(
     node: Node, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results: list[Result] = []
-    silent = argparse.Namespace(say=lambda text: None, result=results.append)
+    told = Told(node, monkeypatch)
     fallback.keep_reasons(Slot.B, ["network: waited 60 s"], node)
     monkeypatch.setattr(health, "check_node", lambda host: Health(Slot.A, "0" * 64, False, ()))
-    monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=lambda: silent))
-    monkeypatch.setattr(health, "Port", lambda: silent)
-    monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))
-    journal = argparse.Namespace(send=lambda *_, **__: None)
-    monkeypatch.setitem(sys.modules, "systemd", argparse.Namespace(journal=journal))
-    for name in ("RECORD", "ISSUE", "MOTD"):
-        monkeypatch.setattr(health, name, node.root / "run" / name)
     for _ in range(3):
         health.main(argparse.Namespace(tell=True, json=False), node)
         for place in (health.MOTD, health.ISSUE):
             assert "network: waited 60 s\nThis node is healthy: slot A" in place.read_text()
-    assert [result.ending.value for result in results] == ["rolled-back"], "it is news once"
+    assert [result.ending.value for result in told.results] == ["rolled-back"], "it is news once"
+    assert told.priorities == [health.ERROR] * 3
+
+
+def test_a_good_slot_that_was_left_is_told_as_long_as_this_boot_runs_and_has_no_result(
+    node: Node,
+    esp: Path,
+    there: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A panic three times, say, of an image that was good for a year: it did not fall, and may be booted again."""
+    left = SlotState(Slot.B, 2, True, 0, True)
+    there["node"] = OnNode(left, Slot.A, {Slot.A: OLD, Slot.B: NEW})
+    write_state(esp, left)
+    told = Told(node, monkeypatch)
+    fallback.PSTORE.mkdir()
+    (fallback.PSTORE / "dmesg.txt").write_text("<0>Kernel panic - not syncing\n")
+    monkeypatch.setattr(health, "check_node", lambda host: Health(Slot.A, "0" * 64, False, ()))
+    monkeypatch.setattr(status, "INSTALL_RECORD", node.root / "install.json")
+    for _ in range(2):
+        health.main(argparse.Namespace(tell=True, json=False), node)
+        greeting = health.MOTD.read_text().splitlines()
+        assert greeting[0].startswith("autoinstall: runs slot A, not slot B, which is good and was first: ")
+        assert greeting[2:] == [
+            "autoinstall:   Kernel panic - not syncing",
+            "This node is healthy: slot A, image 000000000000",
+        ]
+    assert (told.results, told.priorities, records.fallen()) == ([], [health.NOTICE] * 2, [])
+    assert [greeting[0] in said for said in told.console] == [True] * 2
+    capsys.readouterr()
+    status.main(argparse.Namespace(json=False), node)
+    assert greeting[0].removeprefix("autoinstall: ") in capsys.readouterr().out
 
 
 def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     results: list[Result] = []
 
-    class Told:
+    class Sink:
         def result(self, result: Result) -> None:
             results.append(result)
 
         def say(self, text: str) -> None:
             assert text == "\nautoinstall: result=rolled-back"
 
-    monkeypatch.setattr(health, "Port", Told)
+    monkeypatch.setattr(health, "Port", Sink)
     monkeypatch.setattr(health, "Journal", lambda: argparse.Namespace(result=lambda result: None))
-    monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=Told))
+    monkeypatch.setattr(health, "Consoles", argparse.Namespace(of_this_machine=Sink))
     entry = fallback.entry_for(OnNode(FELL, Slot.A, {Slot.A: OLD, Slot.B: NEW}), ["why"], [])
     assert entry
     health._tell_rolled_back(entry)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from autoinstall.errors import CannotHere, TookTooLong
-from autoinstall.host import Completed, Run
+from autoinstall.errors import CannotHere, StateUnreadable, TookTooLong
+from autoinstall.host import Completed, Host, Run
 from autoinstall.node import checks, health
 from autoinstall.node.checks import CHECKS
 from autoinstall.node.health import Finding, Health, check_node
-from autoinstall.slots import Slot
+from autoinstall.slots import Slot, SlotState
 from tests.unit.node_machine import Node, node
 
 __all__ = ["node"]
@@ -55,7 +55,7 @@ def test_a_node_as_installed_is_healthy(node: Node) -> None:
 
 def test_every_design_check_is_in_the_table() -> None:
     names = {check.name for check in CHECKS}
-    assert names == {"root", "image", "config", "logging", "network", "sshd", "swap", "data"}
+    assert names == {"root", "image", "config", "logging", "slots", "network", "sshd", "swap", "data"}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,14 @@ def test_a_node_without_network_files_has_the_network_it_wants(node: Node) -> No
     next((node.root / "network").iterdir()).unlink()
     node.told["networkctl"] = Completed(0, '{"Interfaces": []}', "")
     assert problems(node) == {}
+
+
+def test_a_slot_state_that_cannot_be_read_is_seen(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(host: Host) -> SlotState:
+        raise StateUnreadable("reading the slot state: Input/output error")
+
+    monkeypatch.setattr(checks, "slot_state", unreadable)
+    assert problems(node) == {"slots": "reading the slot state: Input/output error"}
 
 
 def test_a_dead_sshd_is_seen(node: Node) -> None:

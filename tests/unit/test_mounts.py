@@ -14,7 +14,7 @@ from autoinstall import block, mounts
 from autoinstall import host as host_module
 from autoinstall.errors import DeviceLost, MountFailed, StateUnreadable, ToolFailed
 from autoinstall.host import Host
-from autoinstall.mounts import mounted
+from autoinstall.mounts import ALWAYS, REMOUNT, mounted, mounted_beside
 
 
 class Kernel(Host):
@@ -71,6 +71,60 @@ def test_a_device_that_cannot_be_mounted_is_named(number: int, asked: int) -> No
     with pytest.raises(MountFailed, match=f"mounting /dev/vda5: {os.strerror(number)}"), mounted(kernel, "/dev/vda5"):
         pass
     assert (len(kernel.asked), kernel.left) == (asked, [])
+
+
+class Held(Kernel):
+    """One that has it mounted for somebody else already: the state of a filesystem is one for all."""
+
+    def __init__(self, read_only: bool, can_write: bool = True) -> None:
+        super().__init__("vfat")
+        self.read_only, self.can_write = read_only, can_write
+
+    def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
+        self.asked.append((*filesystem, flags))
+        number = 0
+        if flags & REMOUNT and not (self.can_write or flags & 1):
+            number = errno.EACCES
+        elif flags & REMOUNT:
+            self.read_only = bool(flags & 1)
+        elif filesystem[0] != "vfat" or self.read_only != bool(flags & 1):
+            number = errno.EBUSY
+        if number:
+            raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("options", [("ro",), ("rw", "noatime")])
+def test_what_somebody_else_has_mounted_is_read_and_written_and_left_as_it_was(
+    read_only: bool, options: tuple[str, ...], flushed: list[str]
+) -> None:
+    kernel = Held(read_only)
+    with mounted_beside(kernel, "/dev/vda2", *options, filesystem="vfat") as where:
+        assert not (kernel.read_only and "rw" in options)
+        assert not kernel.left
+    assert (kernel.left, kernel.read_only) == ([where], read_only)
+    assert all(flags & (REMOUNT | 1 | 1024) for _, _, flags in kernel.asked), "reading writes nothing"
+    assert ("/dev/vda2" in flushed) or options == ("ro",)
+
+
+def test_what_takes_no_writes_is_told_and_not_left_mounted() -> None:
+    kernel = Held(read_only=True, can_write=False)
+    with (
+        pytest.raises(MountFailed, match="making /dev/vda2 writable: Permission denied"),
+        mounted_beside(kernel, "/dev/vda2", "rw", filesystem="vfat"),
+    ):
+        pass
+    assert len(kernel.left) == 1
+
+
+def test_a_device_that_fails_is_not_asked_again_in_another_way() -> None:
+    kernel = Kernel("none of them", errno.EIO)
+    with (
+        pytest.raises(MountFailed, match="mounting /dev/vda2: Input/output error"),
+        mounted_beside(kernel, "/dev/vda2", "ro", filesystem="vfat"),
+    ):
+        pass
+    assert kernel.asked == [("vfat", "", ALWAYS | 1)]
 
 
 @pytest.mark.parametrize("error", [DeviceLost, StateUnreadable, ToolFailed])

@@ -15,13 +15,14 @@ import pytest
 
 from autoinstall.errors import CannotHere, StateUnreadable
 from autoinstall.host import Host
-from autoinstall.node import markbad, state, status
+from autoinstall.node import markbad, records, state, status
 from autoinstall.node.markgood import main
 from autoinstall.node.state import change_slot_state, only_one, partitions, slot_state, write_state
 from autoinstall.slots import Slot, SlotState, fresh, mark_bad, mark_good, parse_env, render_env
 from tests.unit.node_machine import Node, esp, node
 
 __all__ = ["esp", "node"]
+BOTH_GOOD = SlotState(Slot.A, 3, True, 3, True)
 
 
 def test_partitions_are_those_of_the_disk_that_was_booted(node: Node) -> None:
@@ -41,15 +42,37 @@ def test_mark_good_marks_the_booted_slot_in_both_copies(node: Node, esp: Path) -
         assert parse_env((esp / copy).read_bytes()) == mark_good(fresh(), Slot.A)
 
 
-def test_mark_bad_leaves_the_booted_slot_in_both_copies(
-    node: Node, esp: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("before", "rotten", "after", "says"),
+    [
+        (BOTH_GOOD, [], mark_bad(BOTH_GOOD, Slot.A), "is left: the next start takes slot B"),
+        (BOTH_GOOD, ["A"], mark_bad(BOTH_GOOD, Slot.A), "is left: the next start takes slot B"),
+        (BOTH_GOOD, ["B"], BOTH_GOOD, "is not left: slot B rots too"),
+        (replace(BOTH_GOOD, primary=Slot.B), ["B"], replace(BOTH_GOOD, primary=Slot.B), "is left: the next start"),
+        (SlotState(Slot.A, 3, True, 0, False), [], SlotState(Slot.A, 3, True, 0, False), "slot B is no fallback"),
+    ],
+)
+def test_mark_bad_leaves_the_booted_slot_for_one_that_is_not_known_to_rot(
+    node: Node,
+    esp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    before: SlotState,
+    rotten: list[str],
+    after: SlotState,
+    says: str,
 ) -> None:
-    both_good = SlotState(Slot.A, 3, True, 3, True)
-    write_state(esp, both_good)
+    """In both copies. Of two that rot both stay as they are: one that may come up is better than none."""
+    monkeypatch.setattr(records, "CONFIG", node.root)
+    monkeypatch.setattr(records, "LOGGING", node.root / "logging")
+    for slot in rotten:
+        records.set_rotten(slot, ["root.squashfs is not what its manifest says"])
+    write_state(esp, before)
     assert markbad.main(argparse.Namespace(), node) == 0
     for copy in state.STATE_COPIES:
-        assert parse_env((esp / copy).read_bytes()) == mark_bad(both_good, Slot.A)
-    assert capsys.readouterr().out == "slot A is left: the next start takes slot B\n"
+        assert parse_env((esp / copy).read_bytes()) == after
+    said = capsys.readouterr().out
+    assert (said.startswith("slot A is "), says in said) == (True, True), said
 
 
 def test_rearm_gives_attempts_back_and_marks_nothing(node: Node, esp: Path) -> None:

@@ -21,7 +21,7 @@ from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
 from autoinstall.node.preview import hidden_changes
 from autoinstall.node.state import only_one
-from autoinstall.slots import Slot, SlotState
+from autoinstall.slots import Slot, SlotState, roll_back
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MANIFEST
 from tests.unit.node_machine import Node, esp, node
@@ -239,6 +239,29 @@ def test_the_boot_that_fell_back_says_from_what_and_why(left: int, reasons: list
     assert lines[-1] == "  Kernel panic"
 
 
+@pytest.mark.parametrize(
+    ("left", "attempts", "says"),
+    [
+        (0, "no attempts left", "none of its last attempts came to a shutdown, or to ten healthy minutes"),
+        (2, "2 attempts left", "the boot loader could not load it, or slot A was chosen in its menu"),
+    ],
+)
+def test_a_good_slot_that_was_first_and_does_not_run_is_told_and_not_given_up(
+    left: int, attempts: str, says: str
+) -> None:
+    entry = _fell(SlotState(Slot.B, 2, True, left, True), Slot.A, "what was kept before it was good")
+    assert entry
+    first, *rest = fallback.to_lines(entry)
+    assert first.startswith("runs slot A, not slot B, which is good and was first: image 1.1 (")
+    assert first.endswith(f"), {attempts}:")
+    assert rest == [f"  {says}", "  Kernel panic"]
+
+
+def test_a_slot_that_a_rollback_made_first_in_this_boot_was_not_left() -> None:
+    """The boot loader counts an attempt of the one that is first before it boots any."""
+    assert _fell(roll_back(SlotState(Slot.A, 2, True, 0, True)), Slot.A) is None
+
+
 def test_what_failed_boots_kept_is_read_once_each_and_only_of_that_slot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,10 +302,22 @@ def test_a_boot_without_health_keeps_what_systemd_says(
     ]
     node.told["systemctl"] = Completed(3, jobs + "14 emergency.target start waiting\n", "")
     assert fallback._what_systemd_says(node)[0].startswith("systemd went to emergency mode; failed: hang.service")
-    (tmp_path / "health.json").touch()
-    fallback.forget_trials()
+
+
+@pytest.mark.parametrize(
+    ("checked", "kept"), [('{"node": "degraded"}', False), ('{"node": "healthy"}', True), ("", True), ("[]", True)]
+)
+def test_a_healthy_boot_that_gives_up_keeps_what_systemd_says_too(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checked: str, kept: bool
+) -> None:
+    """It could not be marked good; and `health` keeps the words of one that is ill."""
+    monkeypatch.setattr(fallback, "TRIALS", tmp_path / "trials.jsonl")
+    monkeypatch.setattr(fallback, "CHECKED", tmp_path / "health.json")
+    fallback.CHECKED.write_text(checked)
+    node.told["systemctl"] = Completed(3, "autoinstall-mark-good.service loaded failed failed\n", "")
     fallback.main(argparse.Namespace(), node)
-    assert not fallback.TRIALS.exists()
+    told = [why.endswith("; failed: autoinstall-mark-good.service") for why in fallback._trial_reasons(Slot.A)]
+    assert told == ([True] if kept else [])
 
 
 # Labels, and what hides a default

@@ -50,10 +50,10 @@ def esp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_state(tmp_path, GOOD_A)
 
     @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(host: Host, device: str, *options: str, filesystem: str) -> Iterator[Path]:
         yield tmp_path
 
-    monkeypatch.setattr(node_state, "mounted", mounted)
+    monkeypatch.setattr(node_state, "mounted_beside", mounted)
     monkeypatch.setattr(node_state, "RUN", tmp_path)
     monkeypatch.setattr(upgrade, "_esp", lambda disk: disk)
     return tmp_path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from autoinstall import block
-from autoinstall.errors import CannotHere, DeviceLost, Refused
+from autoinstall.errors import AutoinstallError, CannotHere, DeviceLost, MountFailed, Refused, StateUnreadable
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, ImageFile, Manifest, render_manifest
 from autoinstall.node import health, markgood, records, verify
@@ -172,6 +174,81 @@ def test_rot_is_told_once_known_until_it_is_gone_and_kept_where_config_takes_no_
     assert not (node.root / "logging" / records.ROTTEN).exists()
 
 
+def unreadable(error: AutoinstallError | OSError, number: int) -> AutoinstallError | OSError:
+    """An error that began with the kernel's answer."""
+    error.__cause__ = OSError(number, os.strerror(number))
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "rots"),
+    [
+        (MountFailed("mounting /dev/vda4: busy"), errno.EBUSY, False),
+        (MountFailed("mounting /dev/vda4: no memory"), errno.ENOMEM, False),
+        (MountFailed("mounting /dev/vda4: no room for one more"), errno.ENOSPC, False),
+        (MountFailed("mounting /dev/vda4: no filesystem"), errno.EINVAL, True),
+        (MountFailed("mounting /dev/vda4: failed"), errno.EIO, True),
+        (DeviceLost("reading back: failed"), errno.ENODATA, True),
+        (DeviceLost("reading back: no memory"), errno.ENOMEM, False),
+        (StateUnreadable("finding the partitions of the booted disk: nothing there"), errno.ENOENT, False),
+        (OSError(errno.EMFILE, "too many of them"), errno.EMFILE, False),
+        (OSError(errno.ENOENT, "no manifest"), errno.ENOENT, True),
+    ],
+)
+def test_a_slot_that_somebody_else_has_mounted_or_memory_is_short_for_is_not_looked_at_and_does_not_rot(
+    node: Node,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: AutoinstallError | OSError,
+    number: int,
+    rots: bool,
+) -> None:
+    real = verify.mounted
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        if device == "/dev/vda4":
+            raise unreadable(error, number)
+        with real(host, device, *options) as where:
+            yield where
+
+    monkeypatch.setattr(verify, "mounted", mounted)
+    code, told = run(node, capsys)
+    said = "" if rots else "not looked at: "
+    assert (code, told.splitlines()[1]) == (4, f"slot B: {said}{error}")
+    assert (bool(records.rotten()), slot_state(node).good(Slot.B)) == (rots, not rots)
+
+
+def test_what_is_known_of_a_slot_stays_known_while_nobody_can_look_and_counts(
+    node: Node, slots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that rot both are kept, also where only one of them was read."""
+    records.set_rotten("B", ROTTEN_B["B"])
+    rot(slots, "/dev/vda3")
+    rotten = verify.look(node, Slot.A)
+    assert (rotten.whole, rotten.unread) == (False, ())
+    for found in ({Slot.A: rotten, Slot.B: verify.Found((), ("not looked at: busy",))}, {Slot.A: rotten}):
+        verify.conclude(node, found)
+        assert (sorted(records.rotten()), slot_state(node)) == (["A", "B"], GOOD)
+    verify.conclude(node, {Slot.A: rotten, Slot.B: verify.Found()})
+    assert (sorted(records.rotten()), slot_state(node)) == (["A"], SlotState(Slot.B, 0, False, 3, True))
+
+
+def test_a_slot_that_was_left_and_cannot_be_looked_at_gets_no_attempts_back_and_is_not_marked(
+    node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state(esp, LEFT)
+
+    @contextmanager
+    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+        raise unreadable(MountFailed("mounting /dev/vda4: busy"), errno.EBUSY)
+        yield
+
+    monkeypatch.setattr(verify, "mounted", mounted)
+    assert markgood.main(argparse.Namespace(rearm=True, read=True), node) == 0
+    assert (slot_state(node), records.rotten()) == (replace(LEFT, a_try=3), {})
+
+
 LEFT = SlotState(Slot.B, 2, True, 0, True)
 """The primary was left after all its attempts; the node runs from A."""
 
@@ -195,6 +272,26 @@ def test_a_slot_that_was_left_gets_attempts_back_only_where_it_was_read_and_is_w
     assert markgood.main(argparse.Namespace(rearm=True, read=read), node) == 0
     assert slot_state(node) == after
     assert told == ([ROTTEN_B] if rotten and read else [])
+
+
+@pytest.mark.parametrize(
+    ("rotten", "read", "after"),
+    [
+        (False, True, replace(LEFT, a_try=3, b_try=3)),
+        (True, True, SlotState(Slot.A, 3, True, 0, False)),
+        # At a shutdown: it may just not have been chosen.
+        (True, False, replace(LEFT, a_try=3, b_try=3)),
+    ],
+)
+def test_a_slot_that_is_first_and_does_not_run_is_read_before_it_gets_attempts_back(
+    node: Node, esp: Path, slots: dict[str, Path], after: SlotState, rotten: bool, read: bool
+) -> None:
+    """Else one that the boot loader cannot load is tried at each start, for ever."""
+    write_state(esp, replace(LEFT, b_try=2))
+    if rotten:
+        rot(slots, "/dev/vda4")
+    assert markgood.main(argparse.Namespace(rearm=True, read=read), node) == 0
+    assert slot_state(node) == after
 
 
 def test_a_slot_that_is_made_anew_gets_no_attempts_meanwhile(node: Node, esp: Path) -> None:
@@ -222,3 +319,11 @@ def test_what_rots_is_said_to_who_logs_in() -> None:
     told = Health(Slot.A, "", False, (), tuple(idle))
     assert (told.word, told.to_json()["rotten"]) == ("healthy", idle)
     assert idle[0] in health.to_text(told)
+
+
+def test_a_read_that_was_missed_comes_at_a_start_and_keeps_no_lock_from_who_tells_of_that_start() -> None:
+    """`only_one` is waited for for seconds: a fallback would not be told, and the floor not raised."""
+    units = Path(__file__).parents[2] / "units"
+    assert "Persistent=yes\n" in (units / "autoinstall-verify.timer").read_text()
+    service = (units / "autoinstall-verify.service").read_text()
+    assert "After=autoinstall-health.service autoinstall-mark-good.service\n" in service

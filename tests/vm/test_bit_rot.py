@@ -41,6 +41,7 @@ ROTTEN_A = (
     "slot A rots, and is no fallback: root.squashfs is not what its manifest says: "
     "autoinstall upgrade /run/autoinstall/slot"
 )
+LEFT_A = "runs slot B, not slot A, which is good and was first: "
 GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 
 
@@ -118,6 +119,7 @@ def test_a_good_slot_that_rots_is_left_after_its_attempts_for_a_healthy_one(
     rot(disk, image, NEEDED)
     with node(disk, tmp_path, reboots=True) as machine:
         boots_until_it_gives_way(machine, "AAAB")
+        machine.wait_for_line(f"^autoinstall: {LEFT_A}", NODE_LIMIT_S, NOTHING)
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S, NOTHING).group(1) == "B"
         machine.kill()
     assert slot_state(disk) == SlotState(Slot.A, 0, True, MOST_TRIES - 1, True)
@@ -157,6 +159,12 @@ def test_a_slot_that_was_left_and_rots_gets_no_attempt_back_and_is_made_whole_by
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
         machine.shell("autoinstall mark-good --rearm")
         assert _slot_a(machine) == (True, 0)
+        for where in ("cat /run/motd.d/50-autoinstall", "autoinstall status"):
+            assert LEFT_A in machine.shell(where)
+        machine.shell("mkdir /run/used && mount /dev/disk/by-partlabel/Root-A /run/used")
+        machine.shell("systemctl start autoinstall-rearm.service", TELL_LIMIT_S)
+        assert _slot_a(machine) == (True, 0), "what nobody could look at was marked"
+        machine.shell("umount /run/used")
         machine.shell("systemctl start autoinstall-rearm.service", TELL_LIMIT_S)
         assert _slot_a(machine) == (False, 0)
         machine.wait_for_line(

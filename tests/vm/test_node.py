@@ -116,6 +116,31 @@ def test_status_names_both_slots_the_record_and_every_check(node: Machine, insta
         assert word in as_root(node, "autoinstall status")
 
 
+SET_TRIES = """\
+from dataclasses import replace
+from autoinstall.host import Host
+from autoinstall.node.state import change_slot_state
+change_slot_state(Host(), lambda state: replace(state, a_try=1))
+"""
+
+
+@ON_ONE_MACHINE
+@pytest.mark.parametrize("way", ["ro", "rw"])
+def test_the_slot_state_is_read_and_changed_while_somebody_has_the_esp_mounted(node: Machine, way: str) -> None:
+    lines = (
+        f"mkdir -p /run/esp && mount -o {way} /dev/disk/by-partlabel/EFI /run/esp",
+        f"python3 -c {shlex.quote(SET_TRIES)}",
+        "grep -ac A_try=1 /run/esp/state1/env",
+        "autoinstall mark-good --rearm",
+        "grep /run/esp /proc/self/mountinfo",
+        "umount /run/esp",
+    )
+    changed, marked, mount = as_root(node, " && ".join(lines)).splitlines()
+    assert (changed, marked) == ("1", "slot A: 3 tries left, good")
+    _, _, right = mount.partition(" - ")
+    assert right.split()[2].split(",")[0] == way
+
+
 @ON_ONE_MACHINE
 def test_the_journal_keeps_the_boot_before(node: Machine) -> None:
     boots = as_root(node, "journalctl --list-boots --no-pager -q").splitlines()
@@ -134,6 +159,7 @@ BROKEN = {
     "image": "echo '{}' >/run/other && mount --bind /run/other /run/autoinstall/slot/manifest.json",
     "config": "mount -o remount,bind,ro /config",
     "logging": "mount -o remount,bind,ro /var/log",
+    "slots": "mount --bind /dev/null $(readlink -f /dev/disk/by-partlabel/EFI)",
     "network": "mount -t tmpfs none /etc/systemd/network && touch /etc/systemd/network/90-nowhere.network",
     "swap": "head -n 1 /proc/swaps >/run/swaps && mount --bind /run/swaps /proc/swaps",
     "data": "umount /data",
