@@ -24,7 +24,7 @@ from autoinstall.host import Host, Run
 from autoinstall.image import signature
 from autoinstall.live import KERNEL_COMMAND_LINE, find_image, only_run
 from autoinstall.livenet import use_address
-from autoinstall.localboot import kexec_or_reboot, load_installed
+from autoinstall.localboot import kexec_or_reboot, load_either
 from autoinstall.marks import our_table
 from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
@@ -126,7 +126,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        return _already_installed(plan, host, Memory.among(sinks))
+        return _already_installed(plan, host, sinks)
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
@@ -241,15 +241,16 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
-def _already_installed(plan: Plan, host: Host, told: Memory) -> Result:
+def _already_installed(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
     """The machine goes on to its node, unless the line says to stay or to switch off.
 
     By kexec: a reboot could come back to this medium, for ever.
     """
+    told = Memory.among(sinks)
     told.node_name = node_name(plan)
     reason = f"{plan.target.path} already carries a finished node"
     if plan.installed is Installed.BOOT and not plan.dry_run:
-        slot = load_installed(host, plan.target.path)
+        slot = load_either(host, plan.target.path, sinks)
         told.node_disk = plan.target.path
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}

@@ -206,8 +206,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(fromedium, "made_anew", lambda host, node, plan: MadeAnew(SLOT, PART, "/dev/vda", plan.tries))
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, sinks: there["did"].append(steps[-1]))
     monkeypatch.setattr(fromedium, "stored_name", lambda host, node, slot: f"node-of-{slot.value}")
-    for room in (fromedium, localboot):
-        monkeypatch.setattr(room, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
+    for room, load in ((fromedium, "load_either"), (localboot, "load_installed")):
+        monkeypatch.setattr(room, load, lambda *_: there["did"].append("kexec") or Slot.A)
     return there
 
 
