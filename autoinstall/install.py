@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
-from autoinstall.execute import execute
+from autoinstall.execute import execute, paced
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
 from autoinstall.grammar import After, FailureAction, Installed
@@ -107,6 +107,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is Action.NONE:
         return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
+    host.progress = _progress("fetch", "Fetching the image", host, sinks)
     image = find_image(host)
     hashing = Hashing(image) if request.action is Action.INSTALL else None
     facts = _facts(request, image, host, sinks)
@@ -140,7 +141,7 @@ def _nothing_asked(sinks: Sequence[Sink]) -> Result:
 
 def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:
     """What this machine is, once the disk and the NIC that are asked for are there."""
-    host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
+    host.progress = _progress("wait", "Waiting for what the line names", host, sinks)
     wait_for_asked(request, host, lambda text: _say(sinks, text))
     facts = probe(host, image)
     if facts.image and request.action in (Action.INSTALL, Action.UPGRADE):
@@ -308,8 +309,13 @@ _UNIT_OF_INSTALLED = {
 }
 
 
-def _waiting(host: Host, percent: int) -> Event:
-    return Event("wait", Kind.PROGRESS, "Waiting for what the line names", host.wall_clock_s(), percent=percent)
+def _progress(name: str, what: str, host: Host, sinks: Sequence[Sink]) -> Callable[[int, int], None]:
+    """Tells of what takes long beside the steps: the watchdog hears it too."""
+
+    def tell(percent: int) -> None:
+        _tell(sinks, Event(name, Kind.PROGRESS, what, host.wall_clock_s(), percent=percent))
+
+    return paced(tell, host)
 
 
 def _say(sinks: Sequence[Sink], text: str) -> None:
