@@ -6,6 +6,7 @@ Direct I/O (O_DIRECT) reads what the disk holds, not what the page cache remembe
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -111,6 +112,17 @@ def claim(device: str) -> int:
         reason = f"{device} cannot be opened for us alone: {error.strerror}{held}"
         raise Refused(reason, hint="free the disk") from error
     return fd
+
+
+def is_free(device: str) -> bool:
+    """Whether nobody has a device for himself: it is not mounted, and nothing is stacked on it. Raises OSError."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def holders(disk: str) -> list[str]:

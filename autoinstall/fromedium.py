@@ -11,7 +11,7 @@ from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar import After, Installed
 from autoinstall.host import Host
-from autoinstall.localboot import kexec_or_reboot, load_installed
+from autoinstall.localboot import kexec_or_reboot, load_either
 from autoinstall.mounts import mounted
 from autoinstall.node import records
 from autoinstall.node.name import stored_name
@@ -57,7 +57,7 @@ def upgrade_from_medium(request: Request, facts: Facts, host: Host, sinks: Seque
     show(plan, target.path, sinks)
     warn(plan.warnings, host, sinks)
     told = Memory.among(sinks)
-    here = (host, told)
+    here = (host, sinks)
     if telling_from(told.words).trigger:
         told.node_name = stored_name(host, node, plan.kept)
     if plan.decision is Decision.ALREADY:
@@ -87,11 +87,11 @@ def _forget(plan: UpgradePlan, node: NodeDisk, host: Host) -> None:
         records.set_rotten(plan.target.value, [], config)
 
 
-def _go_on(request: Request, target: Disk, here: tuple[Host, Memory], result: Result) -> Result:
+def _go_on(request: Request, target: Disk, here: tuple[Host, Sequence[Sink]], result: Result) -> Result:
     """By kexec: a reboot could come back to this medium, for ever."""
     if request.installed is not Installed.BOOT or request.dry_run:
         return result
-    host, told = here
-    slot = load_installed(host, target.path)
-    told.node_disk = target.path
+    host, sinks = here
+    slot = load_either(host, target.path, sinks)
+    Memory.among(sinks).node_disk = target.path
     return replace(result, reasons=(*result.reasons, f"going on to slot {slot} of {target.path}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
 from autoinstall.drawing import removal_text, to_text
 from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
-from autoinstall.execute import execute
+from autoinstall.execute import execute, paced
 from autoinstall.facts import Facts
 from autoinstall.fromedium import upgrade_from_medium
 from autoinstall.grammar import After, FailureAction, Installed
@@ -24,7 +24,7 @@ from autoinstall.host import Host, Run
 from autoinstall.image import signature
 from autoinstall.live import KERNEL_COMMAND_LINE, find_image, only_run
 from autoinstall.livenet import use_address
-from autoinstall.localboot import kexec_or_reboot, load_installed
+from autoinstall.localboot import kexec_or_reboot, load_either
 from autoinstall.marks import our_table
 from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
@@ -107,6 +107,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is Action.NONE:
         return _nothing_asked(sinks)
     _break_at(Break.PRE_INSTALLER, host, sinks)
+    host.progress = _progress("fetch", "Fetching the image", host, sinks)
     image = find_image(host)
     hashing = Hashing(image) if request.action is Action.INSTALL else None
     facts = _facts(request, image, host, sinks)
@@ -126,7 +127,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     _warn(sinks, host, plan.warnings)
     _say(sinks, to_text(plan))
     if plan.decision is Decision.ALREADY_INSTALLED:
-        return _already_installed(plan, host, Memory.among(sinks))
+        return _already_installed(plan, host, sinks)
     refuse_another(request, plan)
     if plan.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail={"plan": to_json(plan), "plan_digest": digest(plan)})
@@ -140,7 +141,7 @@ def _nothing_asked(sinks: Sequence[Sink]) -> Result:
 
 def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:
     """What this machine is, once the disk and the NIC that are asked for are there."""
-    host.progress = lambda done, total: _tell(sinks, _waiting(host, 100 * done // max(total, 1)))
+    host.progress = _progress("wait", "Waiting for what the line names", host, sinks)
     wait_for_asked(request, host, lambda text: _say(sinks, text))
     facts = probe(host, image)
     if facts.image and request.action in (Action.INSTALL, Action.UPGRADE):
@@ -241,15 +242,16 @@ def _execute(plan: Plan, host: Host, sinks: Sequence[Sink], hashing: Hashing | N
     return Result(Ending.INSTALLED, EXIT_OK, detail=detail)
 
 
-def _already_installed(plan: Plan, host: Host, told: Memory) -> Result:
+def _already_installed(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
     """The machine goes on to its node, unless the line says to stay or to switch off.
 
     By kexec: a reboot could come back to this medium, for ever.
     """
+    told = Memory.among(sinks)
     told.node_name = node_name(plan)
     reason = f"{plan.target.path} already carries a finished node"
     if plan.installed is Installed.BOOT and not plan.dry_run:
-        slot = load_installed(host, plan.target.path)
+        slot = load_either(host, plan.target.path, sinks)
         told.node_disk = plan.target.path
         reason = f"{reason}; going on to its slot {slot.value}"
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
@@ -307,8 +309,13 @@ _UNIT_OF_INSTALLED = {
 }
 
 
-def _waiting(host: Host, percent: int) -> Event:
-    return Event("wait", Kind.PROGRESS, "Waiting for what the line names", host.wall_clock_s(), percent=percent)
+def _progress(name: str, what: str, host: Host, sinks: Sequence[Sink]) -> Callable[[int, int], None]:
+    """Tells of what takes long beside the steps: the watchdog hears it too."""
+
+    def tell(percent: int) -> None:
+        _tell(sinks, Event(name, Kind.PROGRESS, what, host.wall_clock_s(), percent=percent))
+
+    return paced(tell, host)
 
 
 def _say(sinks: Sequence[Sink], text: str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from autoinstall import cmdline
 from autoinstall.cmdline import Word
@@ -18,6 +20,9 @@ from autoinstall.errors import CannotHere, ImageInvalid, Refused, TookTooLong
 from autoinstall.host import Host
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, SIGNATURE_NAME
 from autoinstall.lock import lock_file
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 MODE = Path("/run/autoinstall/mode")
@@ -31,6 +36,8 @@ LIVE_ROOT = Path("/run/rootfsbase")
 ROOT_IMAGE = "root.squashfs"
 ANSWER_LIMIT_S = 30
 NETWORK_LIMIT_S = 90
+PIECE_BYTES = 64 << 10
+"""Each is progress. On a link that needs the watchdog's five minutes for one nobody installs."""
 PREFIX = "live:"
 SERVER_ERROR = 500
 """The first status of HTTP that is no answer to what was asked for."""
@@ -91,31 +98,59 @@ def _loop_device(host: Host) -> str:
 
 
 def _fetch(host: Host, url: str, target: Path, *, optional: bool = False) -> None:
-    """Fetch a file, trying again while the network comes up. Raises ImageInvalid with the last reason.
+    """Fetch a file, trying again while the network comes up, and where an answer breaks off.
 
-    What is optional is not there afterwards where the server answers that it does not give it.
+    After each round of NETWORK_LIMIT_S that got further than those before there is another: on a slow link one answer
+    takes longer. What is optional is not there afterwards where the server answers that it does not give it. Raises
+    ImageInvalid with the last reason.
     """
-    import shutil  # these are a sixth of all that a run would import, and only PXE needs them
-    from http.client import HTTPException
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
+    fetching, before = _Fetching(host, url, target, optional), -1
+    while fetching.most_bytes > before:
+        before = fetching.most_bytes
+        with suppress(TookTooLong):
+            host.wait_for(url, fetching.whole, NETWORK_LIMIT_S)
+            return
+    raise ImageInvalid(f"{url} cannot be fetched: {fetching.why}", hint="serve all files of the image there")
 
-    why = ""
 
-    def fetched() -> bool:
-        nonlocal why
+@dataclass
+class _Fetching:
+    """A file on its way: why it is not there yet, and how much of it came at most."""
+
+    host: Host
+    url: str
+    target: Path
+    optional: bool
+    why: str = ""
+    most_bytes: int = 0
+
+    def whole(self) -> bool:
+        """Ask the server once. Whether there is no need to ask again."""
+        from http.client import HTTPException  # these are a sixth of all that a run would import: only PXE needs them
+        from urllib.error import HTTPError, URLError
+        from urllib.request import urlopen
+
         try:
-            with urlopen(url, timeout=ANSWER_LIMIT_S) as answer, target.open("wb") as file:
-                shutil.copyfileobj(answer, file)
+            with urlopen(self.url, timeout=ANSWER_LIMIT_S) as answer, self.target.open("wb") as file:
+                missing = self._copy(answer, file)
         except (URLError, HTTPException, OSError) as error:
-            why = str(error)
-            if optional and isinstance(error, HTTPError) and error.code < SERVER_ERROR:
-                target.unlink(missing_ok=True)
+            self.why = str(error)
+            if self.optional and isinstance(error, HTTPError) and error.code < SERVER_ERROR:
+                self.target.unlink(missing_ok=True)
                 return True
             return False
-        return True
+        self.why = f"the answer ended {missing} bytes too early"
+        return not missing
 
-    try:
-        host.wait_for(url, fetched, NETWORK_LIMIT_S)
-    except TookTooLong as error:
-        raise ImageInvalid(f"{url} cannot be fetched: {why}", hint="serve all files of the image there") from error
+    def _copy(self, answer: HTTPResponse, file: BinaryIO) -> int:
+        """Write an answer to a file, telling of it if it is long. Returns how many of its bytes did not come."""
+        total, done = answer.length or 0, 0
+        while piece := answer.read(PIECE_BYTES):
+            file.write(piece)
+            done += len(piece)
+            self.most_bytes = max(self.most_bytes, done)
+            if total > PIECE_BYTES:
+                self.host.progress(done, total)
+            elif not total:
+                self.host.progress(0, 1)
+        return answer.length or 0

@@ -6,17 +6,23 @@ A machine whose firmware comes back to this medium (PXE left on, an ISO left in)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from autoinstall.carry import warn
-from autoinstall.errors import AutoinstallError, StateUnreadable
+from autoinstall.errors import AutoinstallError, DeviceLost, MountFailed, StateUnreadable, ToolFailed
 from autoinstall.grammar import After
 from autoinstall.host import Host
 from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node.state import read_state_files, write_state
 from autoinstall.report.sinks import Sink
-from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
-from autoinstall.slots import Slot, pick
+from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of, words_of_every_boot
+from autoinstall.slots import Slot, SlotState, pick
+
+GRUB_CFG = "grub/grub.cfg"
+NOT_STARTED = (DeviceLost, MountFailed, StateUnreadable, ToolFailed)
+"""How a slot fails whose kernel cannot be read, or is none that this one takes."""
 
 
 def load_installed(host: Host, disk: str) -> Slot:
@@ -24,20 +30,60 @@ def load_installed(host: Host, disk: str) -> Slot:
 
     Raises StateUnreadable or another error of exit code 4; then nothing is loaded.
     """
+    slot, menu = _counted(host, disk)
+    menu.load(slot, host)
+    return slot
+
+
+def load_either(host: Host, disk: str, sinks: Sequence[Sink]) -> Slot:
+    """The same, and where the slot cannot be started the other one is: within the same attempt, and whatever attempts
+    it has itself, as the fallback of GRUB's menu. For a machine that a reboot would bring back to this medium.
+    """
+    slot, menu = _counted(host, disk)
+    try:
+        menu.load(slot, host)
+    except NOT_STARTED as error:
+        warn([f"slot {slot} cannot be started, and slot {slot.other} is tried: {error}"], host, sinks)
+        slot = slot.other
+        menu.load(slot, host)
+    return slot
+
+
+@dataclass(frozen=True)
+class _Menu:
+    """The menu that GRUB makes of a slot state. `always`: what every entry's line ends with."""
+
+    disk: str
+    state: SlotState
+    always: str
+
+    def load(self, slot: Slot, host: Host) -> None:
+        """Have the kernel of an entry loaded."""
+        try:
+            with mounted(host, partition_of_node(self.disk, slot.partition_label), "ro") as root:
+                line = self._line(slot, (root / SLOT_CFG).read_bytes())
+                host.run("kexec", "--load", root / "vmlinuz", f"--initrd={root / 'initrd.img'}",
+                         f"--command-line={line}", doing=f"loading slot {slot.value}")  # fmt: skip
+        except OSError as error:
+            reason = f"slot {slot.value} of {self.disk} cannot be read: {error}"
+            raise StateUnreadable(reason, hint="boot the disk") from error
+
+    def _line(self, slot: Slot, slot_cfg: bytes) -> str:
+        trial = "rd.autoinstall.trial=1" if self.state.on_trial(slot) else ""
+        words = [kernel_arguments_of(slot_cfg), f"rd.autoinstall.slot={slot.value}", trial, self.always]
+        return " ".join(filter(None, words))
+
+
+def _counted(host: Host, disk: str) -> tuple[Slot, _Menu]:
+    """The slot whose turn it is, its attempt counted. A grub.cfg that cannot be read keeps no node from its boot."""
     with mounted(host, partition_of_node(disk, "EFI")) as esp:
         state = read_state_files(esp)
         slot, counted = pick(state)
         write_state(esp, counted)
-    try:
-        with mounted(host, partition_of_node(disk, slot.partition_label), "ro") as root:
-            words = [kernel_arguments_of((root / SLOT_CFG).read_bytes()), f"rd.autoinstall.slot={slot.value}"]
-            if state.on_trial(slot):
-                words.append("rd.autoinstall.trial=1")
-            host.run("kexec", "--load", root / "vmlinuz", f"--initrd={root / 'initrd.img'}",
-                     f"--command-line={' '.join(words)}", doing=f"loading slot {slot.value}")  # fmt: skip
-    except OSError as error:
-        raise StateUnreadable(f"slot {slot.value} of {disk} cannot be read: {error}", hint="boot the disk") from error
-    return slot
+        always = ""
+        with suppress(OSError):
+            always = words_of_every_boot((esp / GRUB_CFG).read_bytes())
+    return slot, _Menu(disk, state, always)
 
 
 def kexec_or_reboot(disk: str, host: Host, sinks: Sequence[Sink]) -> dict[str, str]:

@@ -13,13 +13,16 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def end_when_told(then: str) -> None:
-    """From here on the first of ENDING ends what is under way: Stopped says which came, and `then`."""
+    """From here on the first of ENDING ends what is under way: Stopped says which came, and `then`.
+
+    But none that is ignored already: nohup(1) is how a person says that the terminal may go.
+    """
 
     def stop(number: int, frame: object) -> None:
         end_no_more()
         raise Stopped(f"it was told to end ({signal.Signals(number).name}); {then}")
 
-    for number in ENDING:
+    for number in _heard():
         signal.signal(number, stop)
 
 
@@ -33,7 +36,7 @@ def end_no_more() -> None:
 def ending_waits() -> Iterator[None]:
     """What comes meanwhile comes afterwards: for what must not be left half done, and takes no time."""
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _heard()}
     try:
         yield
     finally:
@@ -41,3 +44,8 @@ def ending_waits() -> Iterator[None]:
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+def _heard() -> list[signal.Signals]:
+    """Those of ENDING that are not ignored."""
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]

@@ -19,7 +19,7 @@ from autoinstall.steps.disk import Claim, Clear, TearDown, Wipe
 from autoinstall.steps.filesystems import EmptySlot, Filesystems
 from autoinstall.steps.image import Hashing, SlotImage, VerifyImage
 from autoinstall.steps.partitions import MemberTables, PartitionTable
-from autoinstall.steps.upgrade import CountForce, Disarm, Flip
+from autoinstall.steps.upgrade import CountForce, Disarm, Flip, FreeSlot
 from autoinstall.steps.volumes import CloseVolumeGroup, VolumeGroup
 from autoinstall.uninstall import Removal
 
@@ -67,11 +67,15 @@ def install_steps(plan: Plan, told: Memory, hashing: Hashing | None = None) -> S
 
 
 def upgrade_steps(made: MadeAnew, image: LiveImage, hashing: Hashing | None = None) -> Sequence[Step]:
-    """The steps of an upgrade, in order. Until the image was found whole nothing is written; the last one commits."""
+    """The steps of an upgrade, in order. The last one commits.
+
+    Until the image was found whole, and its slot free, nothing is written.
+    """
     target, disk = Slot(made.slot.slot), made.disk
     return [
         VerifyImage(image, hashing),
         *([Claim((made.claimed,), has_stack=False)] if made.claimed else []),
+        FreeSlot(target, disk),
         *([CountForce(image.manifest.image_id, disk)] if made.forced else []),
         Disarm(target, disk),
         EmptySlot(made.partition, disk),

@@ -139,7 +139,7 @@ class SlotImage:
         return ""
 
     def apply(self, host: Host) -> None:
-        progress = _Progress(host, self.image.manifest.files)
+        progress = _Progress(host, self.image.manifest.files, 0)
         source = Path(self.image.directory)
         with mounted(host, self._device()) as root:
             for file in self.image.manifest.files:
@@ -150,9 +150,10 @@ class SlotImage:
 
     def why_not_done(self, host: Host) -> str:
         """Read back with O_DIRECT: from the disk, not from the page cache."""
+        progress = _Progress(host, self.image.manifest.files, 1)
         with mounted(host, self._device(), "ro") as root:
             for file in self.image.manifest.files:
-                if _digest(block.chunks_direct(root / file.name)) != file.sha256:
+                if _digest(progress.counted(block.chunks_direct(root / file.name))) != file.sha256:
                     return f"{file.name} read back from {self._device()} is not what was written"
             papers = read_papers(root)
             if papers != read_papers(Path(self.image.directory)):
@@ -169,12 +170,13 @@ _GET_AGAIN = "make or fetch the image again; nothing of it was installed"
 
 
 class _Progress:
-    """Tells how much of all files went by."""
+    """Tells how much of all files went by, of the two times that they do: written, and read back."""
 
-    def __init__(self, host: Host, files: tuple[ImageFile, ...]) -> None:
+    def __init__(self, host: Host, files: tuple[ImageFile, ...], times_before: int) -> None:
         self._host = host
-        self._total = sum(file.size_bytes for file in files)
-        self._done = 0
+        size_bytes = sum(file.size_bytes for file in files)
+        self._total = 2 * size_bytes
+        self._done = times_before * size_bytes
 
     def counted(self, pieces: Iterator[memoryview]) -> Iterator[memoryview]:
         for piece in pieces:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from autoinstall.errors import NotDone
+from autoinstall import block
+from autoinstall.errors import NotDone, Refused
 from autoinstall.host import Host
 from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node import records
-from autoinstall.node.state import ESP_LABEL, change_state_on, state_on
+from autoinstall.node.state import ESP_LABEL, change_state_on, mounts, state_on
 from autoinstall.slots import Slot, SlotState, disarm, flip
+
+
+@dataclass(frozen=True)
+class FreeSlot:
+    """Nobody uses the slot that is made anew. Else mke2fs would refuse it, when there is no fallback any more."""
+
+    target: Slot
+    disk: str
+
+    name = "free-slot"
+    writes = False
+
+    @property
+    def title(self) -> str:
+        return f"Looking whether slot {self.target} of {self.disk} is free"
+
+    def why_not(self, host: Host) -> str:
+        return ""
+
+    def apply(self, host: Host) -> None:
+        """Raises Refused."""
+        device = partition_of_node(self.disk, self.target.partition_label)
+        if not block.is_free(device):
+            users = _users(host, device) or [f"{device} is busy, and who has it is not seen from here"]
+            raise Refused(f"slot {self.target} is in use: {'; '.join(users)}", hint="unmount it, then upgrade")
+
+    def why_not_done(self, host: Host) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +135,14 @@ def _kept_good(state: SlotState, target: Slot) -> SlotState:
     if reason := _why_lost(state, target):
         raise NotDone(reason)
     return state
+
+
+def _users(host: Host, device: str) -> list[str]:
+    number = os.stat(device).st_rdev
+    name = f"{os.major(number)}:{os.minor(number)}"
+    mounted_on = [mount.target for mount in mounts(host).values() if mount.device == name]
+    held = [f"{device} is held by {holder}" for holder in block.holders(device)]
+    return [*(f"{device} is mounted on {target}" for target in mounted_on), *held]
 
 
 def _esp(disk: str) -> str:

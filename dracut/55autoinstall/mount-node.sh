@@ -110,15 +110,27 @@ autoinstall_overlay() {
         "$NEWROOT/$1"
 }
 
+# Whether a file in the node's /etc says how a NIC is configured.
+autoinstall_network_is_told() {
+    set -- "$NEWROOT"/etc/systemd/network/*.network
+    [ -e "$1" ]
+}
+
+# Mounts /etc. A node whose Config is not as it should be can be reached all the same.
 autoinstall_mount_etc() {
-    local _volatile="$AUTOINSTALL_RUN/volatile/etc" _kept="$NEWROOT/config/etc"
+    local _volatile="$AUTOINSTALL_RUN/volatile/etc" _kept="$NEWROOT/config/etc" _laid=""
     case "$(cat "$AUTOINSTALL_RUN/config")" in
-    rw) autoinstall_overlay etc "$_kept" "$NEWROOT/etc" && return 0 ;;
-    ro) autoinstall_overlay etc "$_volatile" "$_kept/upper:$NEWROOT/etc" && return 0 ;;
-    none) autoinstall_dhcp_everywhere ;;
-    esac
-    [ -e "$AUTOINSTALL_RUN/degraded.config" ] || autoinstall_degraded config "/etc cannot be laid over it"
-    autoinstall_overlay etc "$_volatile" "$NEWROOT/etc"
+    rw) autoinstall_overlay etc "$_kept" "$NEWROOT/etc" ;;
+    ro) autoinstall_overlay etc "$_volatile" "$_kept/upper:$NEWROOT/etc" ;;
+    none) false ;;
+    esac && _laid=1
+    # Below a damaged directory no file of the image is found either.
+    if [ -z "$_laid" ] || [ ! -e "$NEWROOT/etc/passwd" ]; then
+        [ -z "$_laid" ] || umount "$NEWROOT/etc"
+        [ -e "$AUTOINSTALL_RUN/degraded.config" ] || autoinstall_degraded config "/etc cannot be laid over it"
+        autoinstall_overlay etc "$_volatile" "$NEWROOT/etc"
+    fi
+    [ ! -e "$AUTOINSTALL_RUN/degraded.config" ] || autoinstall_network_is_told || autoinstall_dhcp_everywhere
 }
 
 autoinstall_mount_logging() {

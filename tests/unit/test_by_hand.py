@@ -140,3 +140,21 @@ def test_a_signal_waits_for_what_must_not_be_left_half_done(handlers: None, numb
     with pytest.raises(Stopped):
         half()
     assert done
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_that_was_ignored_from_the_start_ends_nothing(handlers: None, number: signal.Signals) -> None:
+    """As nohup(1) has it; one that is not ignored is heard all the same, also where both come at a bad time."""
+    signal.signal(number, signal.SIG_IGN)
+    end_when_told("the node goes on with the slot that runs")
+    assert signal.getsignal(number) is signal.SIG_IGN
+    os.kill(os.getpid(), number)
+    other = next(more for more in ENDING if more is not number)
+
+    def both() -> None:
+        with ending_waits():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), other)
+
+    with pytest.raises(Stopped, match=other.name):
+        both()

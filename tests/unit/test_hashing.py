@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -13,9 +13,11 @@ import pytest
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
+from autoinstall.image.manifest import render_manifest
 from autoinstall.steps import image as steps_image
-from autoinstall.steps.image import Hashing, VerifyImage, hashed_beside
+from autoinstall.steps.image import Hashing, SlotImage, VerifyImage, hashed_beside
 from tests.unit.machines import MANIFEST
+from tests.unit.test_upgrade_steps import PART, SLOT
 
 DIGEST = hashlib.sha256(b"12345").hexdigest()
 SMALL = replace(MANIFEST, files=tuple(replace(file, size_bytes=5, sha256=DIGEST) for file in MANIFEST.files))
@@ -39,6 +41,23 @@ def test_a_medium_that_hangs_is_no_progress(image: LiveImage, monkeypatch: pytes
     host.progress = lambda done, total: told.append(done)
     VerifyImage(image, hashing).apply(host)
     assert told == [15]
+
+
+def test_a_slot_is_progress_while_it_is_written_and_while_it_is_read_back(
+    image: LiveImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk the reading alone takes longer than the watchdog of autoinstall.service waits."""
+    (tmp_path / "slot").mkdir()
+    Path(image.directory, "manifest.json").write_bytes(render_manifest(SMALL))
+    monkeypatch.setattr(steps_image, "mounted", lambda *_: nullcontext(tmp_path / "slot"))
+    monkeypatch.setattr(steps_image.block, "partition_path", lambda disk, number: f"{disk}{number}")
+    host, told = Host(), list[tuple[int, int]]()
+    host.progress = lambda done, total: told.append((done, total))
+    step = SlotImage(image, SLOT, PART, "/dev/vda")
+    step.apply(host)
+    assert told == [(5, 30), (10, 30), (15, 30)]
+    assert step.why_not_done(host) == ""
+    assert told[3:] == [(20, 30), (25, 30), (30, 30)]
 
 
 def test_a_file_that_is_not_the_manifest_s_or_gone_is_told(image: LiveImage) -> None:

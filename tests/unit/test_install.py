@@ -81,7 +81,7 @@ def test_a_finished_node_is_not_even_counted_where_the_line_says_to_stay(a_node:
 def test_what_comes_after_an_installation_does_not_keep_a_machine_from_its_node(
     a_node: None, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
-    monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
+    monkeypatch.setattr(story, "load_either", lambda host, disk, sinks: Slot.B)
     result = story.install(f"storage_init {words}", Host(), [Paper()])
     assert result.reasons == ("/dev/vda already carries a finished node; going on to its slot B",)
 
@@ -209,7 +209,7 @@ def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
 ) -> None:
     for name in ("carry_out", "install_steps", "Hashing"):
         monkeypatch.setattr(story, name, lambda *_: ())
-    monkeypatch.setattr(story, "load_installed", lambda host, disk: Slot.B)
+    monkeypatch.setattr(story, "load_either", lambda host, disk, sinks: Slot.B)
     paper = Paper()
     assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending
     assert (paper.node_disk, paper.node_name) == (kept_on, "node7")

@@ -182,14 +182,22 @@ def test_an_upgrade_takes_a_directory_where_its_signature_is_good(judge: Judge, 
             staging.look_at(str(place), judge, stack)
 
 
+class Answer(BytesIO):
+    """A server's answer that says how long it is."""
+
+    @property
+    def length(self) -> int:
+        return len(self.getvalue()) - self.tell()
+
+
 def served(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes | int]) -> None:
     """A server without a network, that answers with these bytes or statuses."""
 
-    def urlopen(url: str, timeout: float) -> BytesIO:
+    def urlopen(url: str, timeout: float) -> Answer:
         answer = files[url.rpartition("/")[2]]
         if isinstance(answer, int):
             raise HTTPError(url, answer, "no", Message(), None)
-        return BytesIO(answer)
+        return Answer(answer)
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
 

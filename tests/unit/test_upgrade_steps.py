@@ -65,6 +65,7 @@ def test_the_image_is_found_whole_before_anything_and_the_flip_is_last() -> None
     online = [(step.name, step.writes) for step in upgrade_steps(made, image)]
     assert online == [
         ("verify-image", False),
+        ("free-slot", False),
         ("disarm", True),
         ("empty-slot", True),
         ("image-b", True),
@@ -206,8 +207,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(fromedium, "made_anew", lambda host, node, plan: MadeAnew(SLOT, PART, "/dev/vda", plan.tries))
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, sinks: there["did"].append(steps[-1]))
     monkeypatch.setattr(fromedium, "stored_name", lambda host, node, slot: f"node-of-{slot.value}")
-    for room in (fromedium, localboot):
-        monkeypatch.setattr(room, "load_installed", lambda host, disk: there["did"].append("kexec") or Slot.A)
+    for room, load in ((fromedium, "load_either"), (localboot, "load_installed")):
+        monkeypatch.setattr(room, load, lambda *_: there["did"].append("kexec") or Slot.A)
     return there
 
 
@@ -262,7 +263,7 @@ def test_a_line_that_stays_forces_an_image_once(
     monkeypatch.setattr(upgrade, "mounted", mounted)
     monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)
     monkeypatch.setattr(fromedium, "mounted", mounted)
-    monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[1]], host, Memory().event))
+    monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[2]], host, Memory().event))
     records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
     machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
     assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
@@ -284,7 +285,7 @@ def test_where_it_cannot_be_counted_that_an_image_is_forced_no_slot_is_touched(
     monkeypatch.setattr(upgrade, "mounted", mounted)
     monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)
     made = MadeAnew(SLOT, PART, "/dev/vda", 3, forced=True)
-    steps = upgrade_steps(made, LiveImage("/image", MANIFEST))[1:]
+    steps = upgrade_steps(made, LiveImage("/image", MANIFEST))[2:]
     assert [step.name for step in steps][:2] == ["count-force", "disarm"]
     with pytest.raises(MountFailed):
         execute(steps, Host(), Memory().event)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, new_disk
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
@@ -48,6 +49,22 @@ def test_reinstall_takes_the_disk_with_the_node_and_it_comes_up(
         assert result["result"] == "installed", result
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
     assert DiskImage(other.path).is_blank()
+
+
+@pytest.mark.exhaustive
+def test_a_node_whose_next_slot_has_no_kernel_is_started_from_the_other_with_all_words(
+    live: LiveSystem, tmp_path: Path, finished: Path
+) -> None:
+    """A machine whose firmware comes back to the medium for ever: nobody but the installer can start its node."""
+    disk = Finished(live, finished).copy(tmp_path, SHELL)
+    disk.remove_ext_file("Root-A", "vmlinuz")
+    with live.start(tmp_path, Disk(disk.path, boot_index=None)) as machine:
+        result = install(machine, "storage_init BOOTIF=link console=ttyS0")
+        assert result["result"] == "already-installed", result
+        assert result["reasons"][0].endswith("going on to its slot B")
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        words = machine.shell("cat /proc/cmdline").split()
+        assert {"rd.autoinstall.slot=B", "no_timer_check", "panic=30"} <= {*words}
 
 
 @pytest.mark.exhaustive

@@ -10,7 +10,7 @@ import pytest
 from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Hardware
-from tests.vm.installed import NODE_LIMIT_S
+from tests.vm.installed import NODE_LIMIT_S, SSH_LIMIT_S
 from tests.vm.live import LiveSystem
 from tests.vm.machine import Machine
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
 TELL_LIMIT_S = 60
 RECORD = "/autoinstall/install.json"
-DAMAGE = "zap_block -f /home/admin/.ssh 0\nset_super_value state 2\n"
+DAMAGE = "zap_block -f {} 0\nset_super_value state 2\n"
 """A directory that is none, in a filesystem that knows of an error: e2fsck -p asks for a person."""
 
 
@@ -36,6 +36,13 @@ def disk(live: LiveSystem, finished: Path, tmp_path: Path) -> DiskImage:
     return Finished(live, finished).copy(tmp_path, SHELL)
 
 
+def damage(disk: DiskImage, directory: str) -> None:
+    """Take a directory of Config away."""
+    where = f"{disk.path}?offset={disk.table['Config'].start_bytes}"
+    request = DAMAGE.format(directory).encode()
+    subprocess.run(["debugfs", "-w", "-f", "-", where], input=request, check=True, capture_output=True)
+
+
 def boot(disk: Disk, place: Path) -> Machine:
     """A machine that runs from the disk."""
     return Machine(Hardware(disks=(disk,)), place, name="node")
@@ -49,9 +56,7 @@ def red(machine: Machine) -> set[str]:
 
 
 def test_a_config_that_needs_a_person_to_repair_it_is_read_and_left_alone(disk: DiskImage, tmp_path: Path) -> None:
-    config = disk.table["Config"]
-    where = f"{disk.path}?offset={config.start_bytes}"
-    subprocess.run(["debugfs", "-w", "-f", "-", where], input=DAMAGE.encode(), check=True, capture_output=True)
+    damage(disk, "/home/admin/.ssh")
     record, uuid = disk.ext_file("Config", RECORD), disk.probe("Config")["UUID"]
     with boot(Disk(disk.path), tmp_path) as machine:
         assert red(machine) == {"config"}
@@ -64,6 +69,16 @@ def test_a_config_that_needs_a_person_to_repair_it_is_read_and_left_alone(disk: 
     assert disk.probe("Config")["UUID"] == uuid
 
 
+@pytest.mark.parametrize("directory", ["/etc", "/etc/upper"])
+def test_a_node_that_lost_its_etc_can_be_reached(disk: DiskImage, tmp_path: Path, directory: str) -> None:
+    """The first is no layer any more; below the second no file is found, not those of the image either."""
+    damage(disk, directory)
+    with boot(Disk(disk.path), tmp_path) as machine:
+        assert red(machine) == {"config"}
+        machine.ssh.wait(SSH_LIMIT_S)
+        machine.power_off()
+
+
 def test_a_config_that_is_no_filesystem_any_more_is_not_made_one(disk: DiskImage, tmp_path: Path) -> None:
     config = disk.table["Config"]
     place = ["--offset", str(config.start_bytes), "--length", str(config.size_bytes)]
@@ -71,6 +86,7 @@ def test_a_config_that_is_no_filesystem_any_more_is_not_made_one(disk: DiskImage
     with boot(Disk(disk.path), tmp_path) as machine:
         assert red(machine) == {"config"}
         assert "cannot be mounted" in machine.console.all
+        machine.ssh.wait(SSH_LIMIT_S)
         machine.power_off()
     assert disk.probe("Config") == {}
     assert not any(disk.read(config.start_bytes, config.size_bytes))

@@ -58,7 +58,7 @@ def test_an_upgrade_that_is_killed_leaves_nothing_in_the_way_of_the_next(
     with Machine(Hardware(disks=(Disk(disk.path),), cdrom=iso), tmp_path, name="node") as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
-        costs_nothing_where_the_image_is_wrong(machine)
+        costs_nothing_where_it_cannot_be_done(machine)
         kill_while(machine, "^autoinstall: image-b:")
         assert machine.shell(MOUNTED).strip() == "0"
         assert primary(machine) == ("A", False)
@@ -69,8 +69,8 @@ def test_an_upgrade_that_is_killed_leaves_nothing_in_the_way_of_the_next(
     assert slot_state(DiskImage(disk.path)) == flip(counted, Slot.B, MOST_TRIES)
 
 
-def costs_nothing_where_the_image_is_wrong(machine: Machine) -> None:
-    """A directory and a server with a file that is too short, and no room to stage what is whole."""
+def costs_nothing_where_it_cannot_be_done(machine: Machine) -> None:
+    """A directory and a server with a file that is too short, no room to stage what is whole, a slot in use."""
     machine.shell(
         "mkdir -p /run/iso /run/new && mount -o ro /dev/sr0 /run/iso && cp /run/iso/autoinstall/m* /run/new"
     )
@@ -91,4 +91,10 @@ def costs_nothing_where_the_image_is_wrong(machine: Machine) -> None:
     assert (full["result"], full["exit_code"]) == ("refused", 3), full
     assert "MiB are missing" in full["reasons"][0]
     assert primary(machine) == ("A", True)
+    machine.shell("mkdir /run/b && mount -o ro /dev/disk/by-partlabel/Root-B /run/b")
+    used = upgrade(machine, "/run/new")
+    assert (used["result"], used["exit_code"]) == ("refused", 3), used
+    assert used["reasons"] == ["slot B is in use: /dev/vda4 is mounted on /run/b"]
+    assert primary(machine) == ("A", True)
+    machine.shell("ls /run/b/slot.cfg && umount /run/b")
     machine.shell("rm -f /data/full /var/log/full; systemctl stop served; umount /run/iso")
