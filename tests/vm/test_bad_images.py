@@ -89,6 +89,14 @@ EMERGENCY = {
     ),
     **drop_in("local-fs.target", "[Unit]", "Requires=gone.service"),
 }
+UNMARKED = drop_in(
+    "autoinstall-mark-good.service",
+    "[Unit]",
+    "OnFailure=autoinstall-fallback.service",  # else the deadline ends it
+    "[Service]",
+    "ExecStart=",
+    "ExecStart=/usr/bin/sh -c '! grep -q rd.autoinstall.slot=B /proc/cmdline && exec autoinstall mark-good'",
+)
 FREEZE = "ExecStart=/usr/bin/sh -c 'echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze'"
 HANG = {
     **unit("freeze", "Before=autoinstall-health.service", "[Service]", "Type=oneshot", FREEZE),
@@ -111,6 +119,7 @@ BAD = {
     "rots": Bad(NO_WORD, rots=True, kernel_line="dm-verity device corrupted"),
     "health": Bad("health.d/tyre: exit status 1: flat", etc=CHECK),
     "deadline": Bad("it was not found good in time; waiting: ", etc=SLOW),
+    "unmarked": Bad("failed: autoinstall-mark-good.service", etc=UNMARKED),
     "emergency": Bad("systemd went to emergency mode; failed: gone.service", etc=EMERGENCY),
     "hang": Bad(NO_WORD, etc=HANG, kernel_line="Software Watchdog Timer expired"),
     "hang-watched": Bad(NO_WORD, etc=HANG, more=WATCHDOG),
