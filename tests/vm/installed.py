@@ -22,7 +22,7 @@ NODE_LIMIT_S = 480
 SSH_LIMIT_S = 120
 # A whole line: half of `result=installed` is not yet something else.
 NOT_INSTALLED = re.compile(rf"{FATAL.pattern}|^autoinstall: result=(?!installed).*\n", re.MULTILINE)
-HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)"
+HEALTHY = r"^autoinstall: node=healthy slot=(\S+) image=(\S+)$"
 # A change that replaces a file by rename, as tools do; /etc/motd says `a word of mine` from then on.
 MINE = "echo 'a line of mine' >/etc/motd && sed -i s/line/word/ /etc/motd"
 ADMIN_HASH = (

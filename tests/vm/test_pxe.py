@@ -200,7 +200,7 @@ def test_a_machine_that_always_boots_from_the_network_is_installed_once_for_each
         with Machine(Hardware(disks=(disk,), netboot=netboot, reboots=True), tmp_path, key=key) as machine:
             endings = []
             for boot in range(1, 8):
-                ending = machine.wait_for_line("^autoinstall: result=(\\S+)", LIVE_LIMIT_S + INSTALL_LIMIT_S)
+                ending = machine.wait_for_line("^autoinstall: result=(\\S+)$", LIVE_LIMIT_S + INSTALL_LIMIT_S)
                 endings.append(ending.group(1))
                 if endings[-1] == "already-installed":
                     machine.wait_for_line(HEALTHY, NODE_LIMIT_S)

@@ -128,8 +128,9 @@ class Console:
         return self.text + plain(self._raw)
 
     def find(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """The next match behind the last one, if it has come."""
-        match = pattern.search(self.all, self._seen)
+        """The next match behind the last one, if it has come; from ^ to $ only of a line that is whole."""
+        is_line = pattern.pattern.startswith("^") and pattern.pattern.endswith("$")
+        match = pattern.search(self.text if is_line else self.all, self._seen)
         if match:
             self._seen = match.end()
         return match
