@@ -32,8 +32,8 @@ def mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Those of before come back."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+    """A terminal's, also where who runs the tests ignores some, as nohup does; those of before come back."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
