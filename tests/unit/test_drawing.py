@@ -46,3 +46,10 @@ def test_of_a_finished_node_nothing_is_said_to_be_lost() -> None:
     assert f"node   {UUID(int=7)}: finished, and stays as it is" in text
     assert "lost" not in text
     assert "after" not in text
+
+
+def test_of_a_disk_that_does_not_answer_everything_may_be_lost() -> None:
+    disk = replace(VDA, unread="reading /dev/vda: Input/output error")
+    text = to_text(make_plan(asked("storage_init=/dev/vda reinstall"), replace(MACHINE, disks=(disk,))))
+    assert "lost   whatever is on it: reading /dev/vda: Input/output error" in text
+    assert "blank" not in text

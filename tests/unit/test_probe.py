@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -101,6 +102,25 @@ def test_a_disk_that_answers_with_errors_is_no_blank_one(monkeypatch: pytest.Mon
     monkeypatch.setattr("autoinstall.probe._signatures", lambda host, path: ())
     disk = _examined(Host(), replace(SIZED, examined=False))
     assert disk.examined
+    assert disk.unread == f"reading {SIZED.path}: Input/output error"
+
+
+@pytest.mark.parametrize("failing", range(5))
+def test_a_disk_that_failed_once_while_it_was_read_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """It answers again when the next part is read; what the failed one would have told is missing."""
+    _put(monkeypatch, gpt.render(replace(LAYOUT, partitions=())).primary, LAYOUT)
+    really, asked = block.read_direct, count()
+
+    def read(path: str, offset: int, size: int) -> bytes:
+        if next(asked) == failing:
+            raise DeviceLost(f"reading {path}: Input/output error")
+        return really(path, offset, size)
+
+    monkeypatch.setattr(block, "read_direct", read)
+    monkeypatch.setattr("autoinstall.probe._signatures", lambda host, path: ())
+    disk = _examined(Host(), replace(SIZED, examined=False))
     assert disk.unread == f"reading {SIZED.path}: Input/output error"
 
 
