@@ -37,6 +37,11 @@ UPGRADE = f"autoinstall upgrade {NEWER_DEVICE}"
 NTH_CUTS = 20
 
 
+def newer(lab: Lab) -> Disk:
+    """The medium with the newer image; more than one machine has it."""
+    return Disk(lab.recording.newer, serial="NEWER", boot_index=None, read_only=True)
+
+
 class Node:
     """A machine that is started again whenever its power failed."""
 
@@ -65,8 +70,7 @@ class Node:
         self._machine.kill()
 
     def _start(self) -> Machine:
-        newer = Disk(self._lab.recording.newer, serial="NEWER", boot_index=None)
-        hardware = Hardware(disks=(self._disk, newer), reboots=True)
+        hardware = Hardware(disks=(self._disk, newer(self._lab)), reboots=True)
         return Machine(hardware, self._place, key=self._lab.recording.key, name="node")
 
     def _comes_up(self) -> str:
@@ -109,8 +113,9 @@ def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab,
     nth = random.Random(f"{SEED}/{number}").randint(1, writes)
     path = lab.content(trace).write_to(tmp_path / "disk.raw")
     disk = Disk(path, on_error=OnError.STOP)
-    newer = Disk(lab.recording.newer, serial="NEWER", boot_index=None)
-    with Machine(Hardware(disks=(disk, newer)), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}") as machine:
+    with Machine(
+        Hardware(disks=(disk, newer(lab))), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}"
+    ) as machine:
         machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
         machine.ssh.wait(SSH_LIMIT_S)
         machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)

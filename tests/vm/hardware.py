@@ -55,6 +55,7 @@ class Disk:
     sends them: what virtio-blk merges may have 1024 pieces, with the log's own two more than a system call takes.
     `faults`: a file of QEMU's blkdebug rules. `name`: of the device, where two have the same serial.
     `removable`: what a USB stick says of itself. USB can be plugged into a machine that was started with some.
+    `read_only`: nobody can write to it, and two machines may have the same file.
     `shared`: there is another path to it, see `another_path`; `path_to` is the id of the disk that this one leads to.
     """
 
@@ -69,6 +70,7 @@ class Disk:
     wwn: int | None = None
     name: str = ""
     removable: bool = False
+    read_only: bool = False
     shared: bool = False
     path_to: str = ""
 
@@ -109,6 +111,7 @@ class Disk:
                 }
             )
         for level, layer in enumerate(layers):
+            layer["read-only"] = self.read_only
             layer["node-name"] = self.id if level == len(layers) - 1 else f"{self.id}-{level}"
             if level:
                 layer["image" if layer["driver"] == "blkdebug" else "file"] = f"{self.id}-{level - 1}"
