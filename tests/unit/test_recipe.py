@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from autoinstall.errors import EXIT_ASKED, BadRecipe
 from autoinstall.image.build import SHIPPED, read_recipe
 from autoinstall.image.recipe import LAST_ALLOTTED_ID, PythonPin, User, parse_recipe
+from tests.documents import DOCS
 
 GOOD = """
 [image]
@@ -148,3 +152,14 @@ def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(BadRecipe, match="recipe nosuch: cannot be read") as caught:
         read_recipe("nosuch")
     assert caught.value.hint == "a file, or one of: metal, vm"
+
+
+def test_the_recipe_in_the_documentation_is_one(tmp_path: Path) -> None:
+    section = DOCS.joinpath("hacking.md").read_text().split("## An image of your own\n")[1]
+    lines = takewhile(lambda line: line.startswith("    ") or not line, section.splitlines())
+    path = tmp_path / "ours.ini"
+    path.write_text(dedent("\n".join(lines)))
+    recipe, base = read_recipe(str(path)), read_recipe("vm")
+    assert set(base.packages) < set(recipe.packages)
+    assert {user.name for user in recipe.users} > {user.name for user in base.users}
+    assert not {user.uid for user in recipe.users[len(base.users) :]} & {user.uid for user in base.users}
