@@ -32,6 +32,8 @@ Event = dict[str, Any]
 QMP_LIMIT_S = 60
 GREETING_LIMIT_S = 3
 PRESS_INTERVAL_S = 15
+DOWN = "\x1b[B"
+"""The key, for `Machine.type`."""
 FATAL = re.compile(
     r"Kernel panic - not syncing.*|^grub rescue>|^Entering emergency mode|^.*Failed to execute /init.*"
     r"|^BdsDxe: No bootable option or device was found|^No bootable device",

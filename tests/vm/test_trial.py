@@ -12,11 +12,12 @@ from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Hardware
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
-from tests.vm.machine import Machine
+from tests.vm.machine import DOWN, Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
 TIMER_LIMIT_S = 120
+MENU_LIMIT_S = 60
 GIVE_UP_LIMIT_S = 270
 """Before the five minutes of the deadline: it ends a boot where nothing else does, and must not hide that."""
 BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
@@ -93,3 +94,25 @@ def test_attempts_come_back_after_a_while_of_health(source: Finished, tmp_path: 
         machine.shell(f"{journal} | grep -m 1 'slot A: {MOST_TRIES} tries left, good'", TIMER_LIMIT_S)
         machine.kill()
     assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
+
+
+def test_the_other_slot_is_chosen_in_the_boot_menu_and_stays_where_a_rollback_says_so(
+    source: Finished, tmp_path: Path
+) -> None:
+    disk = source.copy(tmp_path, SHELL, GOOD)
+    with node(disk, tmp_path, reboots=True) as machine:
+        machine.wait_for_line("Slot B:", MENU_LIMIT_S)
+        machine.type(f"{DOWN}\r")
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "B"
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
+        status = machine.shell("autoinstall status")
+        assert "runs slot B, not slot A, which is good and was first" in status
+        assert "the boot loader could not load it, or slot B was chosen in its menu" in status
+        machine.shell("autoinstall rollback && systemctl --no-block reboot")
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "B"
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
+        assert "not slot A" not in machine.shell("autoinstall status")
+        machine.power_off()
+    assert slot_state(disk) == SlotState(Slot.B, MOST_TRIES, True, MOST_TRIES, True)

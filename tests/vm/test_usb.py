@@ -15,13 +15,12 @@ from tests.vm.hardware import GIB, Bus, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, Shared, build
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED
 from tests.vm.live import LiveSystem, boot_live, install
-from tests.vm.machine import Machine
+from tests.vm.machine import DOWN, Machine
 from tests.vm.test_refusals import refused, told
 
 pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]  # an image of its own, and its live system
 LINE = "BOOTIF=link console=ttyS0"
 GRUB_LIMIT_S = 120
-DOWN = "\x1b[B"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 TO_BOOT = (
     "mpt3sas mpi3mr megaraid_sas aacraid hpsa smartpqi ahci nvme vmd lpfc qla2xxx "
