@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoinstall.carry import warn
 from autoinstall.errors import AutoinstallError, DeviceLost, MountFailed, StateUnreadable, ToolFailed
@@ -19,6 +20,7 @@ from autoinstall.node.state import read_state_files, write_state
 from autoinstall.report.sinks import Sink
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of, words_of_every_boot
 from autoinstall.slots import Slot, SlotState, pick
+from autoinstall.slotsums import SLOT_SUMS, SUMMED, differ, sums_of
 
 GRUB_CFG = "grub/grub.cfg"
 NOT_STARTED = (DeviceLost, MountFailed, StateUnreadable, ToolFailed)
@@ -62,6 +64,7 @@ class _Menu:
         try:
             with mounted(host, partition_of_node(self.disk, slot.partition_label), "ro") as root:
                 line = self._line(slot, (root / SLOT_CFG).read_bytes())
+                _look(root)
                 host.run("kexec", "--load", root / "vmlinuz", f"--initrd={root / 'initrd.img'}",
                          f"--command-line={line}", doing=f"loading slot {slot.value}")  # fmt: skip
         except OSError as error:
@@ -72,6 +75,12 @@ class _Menu:
         trial = "rd.autoinstall.trial=1" if self.state.on_trial(slot) else ""
         words = [kernel_arguments_of(slot_cfg), f"rd.autoinstall.slot={slot.value}", trial, self.always]
         return " ".join(filter(None, words))
+
+
+def _look(root: Path) -> None:
+    """Raises StateUnreadable where kernel or initramfs is not what was written."""
+    if differ(root, sums_of(root)):
+        raise StateUnreadable(f"{' or '.join(SUMMED)} is not what {SLOT_SUMS} says", hint="boot the disk")
 
 
 def _counted(host: Host, disk: str) -> tuple[Slot, _Menu]:

@@ -30,7 +30,7 @@ ISO_MARK = "autoinstall-0123456789abcdef.id"
 MODULES = (
     "normal", "part_gpt", "part_msdos", "fat", "ext2", "iso9660", "linux", "loadenv", "test", "true", "regexp",
     "echo", "serial", "terminal", "configfile", "search", "search_fs_file", "reboot", "halt", "minicmd", "ls",
-    "cat", "chain", "help", "sleep",
+    "cat", "chain", "help", "sleep", "hashsum", "gcry_crc",
 )  # fmt: skip
 ISO_PREFIX = "/boot/grub"
 ISO_EARLY = f"search --no-floppy --set=root --file /autoinstall/{ISO_MARK}\nset prefix=($root){ISO_PREFIX}\n"

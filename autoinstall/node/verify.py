@@ -22,6 +22,7 @@ from autoinstall.node import records
 from autoinstall.node.health import check_node, tell
 from autoinstall.node.state import booted_slot, change_slot_state, only_one, partitions
 from autoinstall.slots import Slot, mark_bad
+from autoinstall.slotsums import SLOT_SUMS, Sums, differ
 
 NO_FILESYSTEM = {errno.EINVAL, errno.EIO, errno.EUCLEAN, errno.EBADMSG}
 """Answers of mount(2) that tell of the disk: no superblock, none that can be read, one that is damaged."""
@@ -95,14 +96,17 @@ def _rots(slot: Slot, found: Mapping[Slot, Found]) -> bool:
 def look(host: Host, slot: Slot) -> Found:
     """Read a slot, past the page cache."""
     rot: list[str] = []
+    sums = Sums()
     try:
         with mounted(host, partitions(host)[slot.partition_label], "ro") as root:
             for file in parse_manifest((root / MANIFEST_NAME).read_bytes()).files:
                 digest = hashlib.sha256()
-                for chunk in block.chunks_direct(root / file.name):
+                for chunk in sums.counted(file.name, block.chunks_direct(root / file.name)):
                     digest.update(chunk)
                 if digest.hexdigest() != file.sha256:
                     rot.append(f"{file.name} is not what its manifest says")
+            if not rot and differ(root, sums.render()):
+                rot.append(f"{SLOT_SUMS} is not that of its files")
     except (AutoinstallError, OSError, LookupError) as error:
         if not _tells_of_the_disk(error):
             return Found(tuple(rot), (f"not looked at: {error}",))

@@ -21,6 +21,7 @@ from autoinstall.mounts import mounted, write_file
 from autoinstall.plan import SlotPlan
 from autoinstall.sizes import MIB
 from autoinstall.slotcfg import SLOT_CFG, render_slot_cfg
+from autoinstall.slotsums import SLOT_SUMS, Sums
 
 COPY_BYTES = 4 * MIB
 PROGRESS_INTERVAL_S = 0.2
@@ -139,22 +140,27 @@ class SlotImage:
         return ""
 
     def apply(self, host: Host) -> None:
-        progress = _Progress(host, self.image.manifest.files, 0)
+        progress, sums = _Progress(host, self.image.manifest.files, 0), Sums()
         source = Path(self.image.directory)
         with mounted(host, self._device()) as root:
             for file in self.image.manifest.files:
-                block.write_file_direct(root / file.name, progress.counted(_pieces(source / file.name)))
+                pieces = sums.counted(file.name, _pieces(source / file.name))
+                block.write_file_direct(root / file.name, progress.counted(pieces))
             for name, data in read_papers(source).files.items():
                 write_file(root / name, data)
+            write_file(root / SLOT_SUMS, sums.render())
             write_file(root / SLOT_CFG, render_slot_cfg(self.slot.version, self.slot.kernel_arguments))
 
     def why_not_done(self, host: Host) -> str:
         """Read back with O_DIRECT: from the disk, not from the page cache."""
-        progress = _Progress(host, self.image.manifest.files, 1)
+        progress, sums = _Progress(host, self.image.manifest.files, 1), Sums()
         with mounted(host, self._device(), "ro") as root:
             for file in self.image.manifest.files:
-                if _digest(progress.counted(block.chunks_direct(root / file.name))) != file.sha256:
+                pieces = sums.counted(file.name, block.chunks_direct(root / file.name))
+                if _digest(progress.counted(pieces)) != file.sha256:
                     return f"{file.name} read back from {self._device()} is not what was written"
+            if (root / SLOT_SUMS).read_bytes() != sums.render():
+                return f"{SLOT_SUMS} read back from {self._device()} is not what was written"
             papers = read_papers(root)
             if papers != read_papers(Path(self.image.directory)):
                 return f"{MANIFEST_NAME} or its signature, read back, is not what was written"

@@ -17,6 +17,7 @@ from autoinstall.node.state import STATE_COPIES, read_state_files
 from autoinstall.report.sinks import Memory
 from autoinstall.slotcfg import render_slot_cfg
 from autoinstall.slots import Slot, SlotState, render_env
+from autoinstall.slotsums import SLOT_SUMS, SUMMED, sums_of
 
 ALWAYS = "panic=30 rd.shell=0 rd.emergency=reboot no_timer_check lsm=yama"
 GOOD = SlotState(Slot.A, 3, True, 3, True)
@@ -35,6 +36,9 @@ class Node(Host):
         self.put("EFI/grub/grub.cfg", node_menu(NODE_GRUB_CFG.read_text(), ALWAYS.split()[3:]).encode())
         for slot in Slot:
             self.put(f"{slot.partition_label}/slot.cfg", render_slot_cfg("1", f"root={slot} panic=30"))
+            for name in SUMMED:
+                self.put(f"{slot.partition_label}/{name}", b"sound")
+            self.put(f"{slot.partition_label}/{SLOT_SUMS}", sums_of(place / slot.partition_label))
 
     def put(self, name: str, data: bytes) -> None:
         (self.place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +99,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("broken", [*BROKEN, "slot.cfg"])
+@pytest.mark.parametrize("broken", [*BROKEN, "slot.cfg", *SUMMED])
 @pytest.mark.parametrize("tries_of_b", [3, 0])
 def test_a_slot_that_cannot_be_started_gives_way_within_its_attempt(node: Node, broken: str, tries_of_b: int) -> None:
     """Whatever attempts the other has, as in GRUB's menu."""
@@ -103,12 +107,25 @@ def test_a_slot_that_cannot_be_started_gives_way_within_its_attempt(node: Node, 
     if broken in BROKEN:
         node.broken = {broken: BROKEN[broken]}
     else:
-        (node.place / "Root-A/slot.cfg").unlink()
+        (node.place / "Root-A" / broken).unlink()
     told = Memory()
     assert load_either(node, "/dev/vda", [told]) is Slot.B
     assert node.lines == [f"root=B panic=30 rd.autoinstall.slot=B rd.autoinstall.trial=1 {ALWAYS}"]
     assert node.state == SlotState(Slot.A, 2, True, tries_of_b, False)
     assert told.events[-1].description.startswith("slot A cannot be started, and slot B is tried: ")
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_kernel_or_initramfs_that_rots_is_not_started(node: Node, name: str) -> None:
+    node.put(f"Root-A/{name}", b"rotten")
+    told = Memory()
+    assert load_either(node, "/dev/vda", [told]) is Slot.B
+    assert "vmlinuz or initrd.img is not what slot.crc32 says" in told.events[-1].description
+
+
+def test_a_slot_of_an_installer_that_wrote_no_sums_is_started(node: Node) -> None:
+    node.place.joinpath("Root-A", SLOT_SUMS).unlink()
+    assert load_either(node, "/dev/vda", [Memory()]) is Slot.A
 
 
 def test_a_node_with_no_slot_to_start_is_an_error_of_the_last(node: Node) -> None:

@@ -22,6 +22,7 @@ from autoinstall.node import health, markgood, records, verify
 from autoinstall.node.health import Health
 from autoinstall.node.state import only_one, slot_state, write_state
 from autoinstall.slots import Slot, SlotState
+from autoinstall.slotsums import SLOT_SUMS, sums_of
 from tests.unit.node_machine import Node, esp, node
 
 __all__ = ["esp", "node"]
@@ -46,6 +47,7 @@ def slots(node: Node, esp: Path, told: list[Any], monkeypatch: pytest.MonkeyPatc
         files = tuple(ImageFile(name, len(name), hashlib.sha256(name.encode()).hexdigest()) for name in FILE_NAMES)
         manifest = Manifest("1", 1, "vm", "trixie", "6.12", (), files, {})
         (place / MANIFEST_NAME).write_bytes(render_manifest(manifest))
+        (place / SLOT_SUMS).write_bytes(sums_of(place))
 
     @contextmanager
     def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
@@ -87,6 +89,14 @@ def test_a_file_that_rotted_is_named(
     sound = f"slot {slot}: every file is what the manifest says"
     told = WHOLE.replace(sound, f"slot {slot}: {name} is not what its manifest says")
     assert run(node, capsys) == (4, told)
+
+
+def test_sums_that_rotted_are_told_for_grub_boots_the_other_slot(
+    node: Node, slots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (slots["/dev/vda3"] / SLOT_SUMS).write_bytes(b"rotten")
+    code, told = run(node, capsys)
+    assert (code, told.splitlines()[0]) == (4, "slot A: slot.crc32 is not that of its files")
 
 
 def test_a_slot_that_cannot_be_read_is_told_and_the_other_is_read(

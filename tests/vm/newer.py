@@ -14,6 +14,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from autoinstall.image.manifest import FILE_NAMES, MANIFEST_NAME, Manifest, parse_manifest, render_manifest
+from autoinstall.slotsums import SLOT_SUMS, SUMMED, sums_of
 from tests.vm.disk import DiskImage
 from tests.vm.image import Image
 
@@ -48,8 +49,11 @@ def describe(place: Path, version: str, like: Manifest) -> None:
 
 def put_image(disk: DiskImage, slot: str, image: Image) -> None:
     """What of an image differs from the one that was installed, into a slot of a node."""
-    for name in ("vmlinuz", "initrd.img", MANIFEST_NAME):
+    for name in (*SUMMED, MANIFEST_NAME):
         disk.put_ext_file(slot, name, image.place / name)
+    sums = disk.path.with_name(SLOT_SUMS)
+    sums.write_bytes(sums_of(image.place))
+    disk.put_ext_file(slot, SLOT_SUMS, sums)
 
 
 def write_iso(image: Image, path: Path) -> Path:

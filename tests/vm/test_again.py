@@ -9,9 +9,11 @@ import pytest
 from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, new_disk
+from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Event
+from tests.vm.test_bad_images import rot_file
 
 pytestmark = pytest.mark.vm
 WORDS = "BOOTIF=link console=ttyS0 autoinstall.after=hold autoinstall.installed=hold"
@@ -52,12 +54,16 @@ def test_reinstall_takes_the_disk_with_the_node_and_it_comes_up(
 
 
 @pytest.mark.exhaustive
-def test_a_node_whose_next_slot_has_no_kernel_is_started_from_the_other_with_all_words(
-    live: LiveSystem, tmp_path: Path, finished: Path
+@pytest.mark.parametrize("rots", [False, True], ids=["none", "rots"])
+def test_a_node_whose_next_slot_has_no_sound_kernel_is_started_from_the_other_with_all_words(
+    live: LiveSystem, image: Image, tmp_path: Path, finished: Path, rots: bool
 ) -> None:
     """A machine whose firmware comes back to the medium for ever: nobody but the installer can start its node."""
     disk = Finished(live, finished).copy(tmp_path, SHELL)
-    disk.remove_ext_file("Root-A", "vmlinuz")
+    if rots:
+        rot_file(disk, image, "Root-A", "vmlinuz")
+    else:
+        disk.remove_ext_file("Root-A", "vmlinuz")
     with live.start(tmp_path, Disk(disk.path, boot_index=None)) as machine:
         result = install(machine, "storage_init BOOTIF=link console=ttyS0")
         assert result["result"] == "already-installed", result

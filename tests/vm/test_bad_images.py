@@ -11,6 +11,7 @@ import pytest
 
 from autoinstall.image.manifest import parse_manifest
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
+from autoinstall.slotsums import SUMMED
 from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import Disk, Firmware, Hardware
@@ -19,7 +20,7 @@ from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
 from tests.vm.machine import Machine
 from tests.vm.newer import PANIC, derived, describe, put_image
-from tests.vm.test_bit_rot import NEEDED, rot
+from tests.vm.test_bit_rot import NEEDED, ROOT_IMAGE, rot
 from tests.vm.watch import NEVER
 
 pytestmark = pytest.mark.vm
@@ -39,21 +40,22 @@ ONLY_B = "ConditionKernelCommandLine=rd.autoinstall.slot=B"
 class Bad:
     """What is wrong with an image, or with a node that boots it, and what is said of it.
 
-    `vmlinuz` is what it has for a kernel, empty for no such file. `kernel_line` is what the platform kept of it.
+    `vmlinuz` is what it has for a kernel, empty for no such file. `rots` is the file of the slot in which a bit flips
+    later. `kernel_line` is what the platform kept of it.
     """
 
     why: str
     initramfs: Mapping[str, bytes] = field(default_factory=dict)
     etc: Mapping[str, str] = field(default_factory=dict)
     vmlinuz: bytes | None = None
-    rots: bool = False
+    rots: str = ""
     kernel_line: str = ""
     more: tuple[str, ...] = ()
 
     @property
     def is_loaded(self) -> bool:
         """GRUB goes to the other slot within one attempt where it is not."""
-        return self.vmlinuz is None
+        return self.vmlinuz is None and self.rots not in SUMMED
 
 
 def hook(script: str) -> dict[str, bytes]:
@@ -116,7 +118,9 @@ BAD = {
     "panic": Bad(NO_WORD, initramfs=PANIC, kernel_line="Attempted to kill init"),
     "initramfs": Bad("no root today", initramfs=hook("die 'no root today'")),
     "stuck": Bad("it did not get to the system in time; waiting: dracut-mount.service", initramfs=STUCK),
-    "rots": Bad(NO_WORD, rots=True, kernel_line="dm-verity device corrupted"),
+    "kernel-rots": Bad(NOT_LOADED, rots="vmlinuz"),
+    "initrd-rots": Bad(NOT_LOADED, rots="initrd.img"),
+    "rots": Bad(NO_WORD, rots=ROOT_IMAGE, kernel_line="dm-verity device corrupted"),
     "health": Bad("health.d/tyre: exit status 1: flat", etc=CHECK),
     "deadline": Bad("it was not found good in time; waiting: ", etc=SLOW),
     "unmarked": Bad("failed: autoinstall-mark-good.service", etc=UNMARKED),
@@ -124,7 +128,7 @@ BAD = {
     "hang": Bad(NO_WORD, etc=HANG, kernel_line="Software Watchdog Timer expired"),
     "hang-watched": Bad(NO_WORD, etc=HANG, more=WATCHDOG),
 }
-QUICK = {("kernel", Firmware.BIOS), ("initramfs", Firmware.BIOS)}
+QUICK = {("kernel-rots", Firmware.BIOS), ("initramfs", Firmware.BIOS)}
 """Every day; a root that rots is another, in test_bit_rot.py."""
 
 
@@ -180,9 +184,16 @@ def put_bad(bad: Bad, disk: DiskImage, image: Image, place: Path) -> Image:
     put_image(disk, "Root-B", new)
     if bad.vmlinuz == b"":
         disk.remove_ext_file("Root-B", "vmlinuz")
-    if bad.rots:
+    if bad.rots == ROOT_IMAGE:
         rot(disk, image, NEEDED, "Root-B")
+    elif bad.rots:
+        rot_file(disk, new, "Root-B", bad.rots)
     return new
+
+
+def rot_file(disk: DiskImage, image: Image, slot: str, name: str) -> None:
+    """Flip a bit in the middle of a slot's file: of a kernel that is where it is packed."""
+    disk.flip_bit(disk.ext_offset(slot, f"/{name}", (image.place / name).stat().st_size // 2))
 
 
 def erst(memory: Path) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def test_every_file_system_has_its_label_and_is_sound(installed: Installed) -> N
 def test_both_slots_hold_the_image_of_the_manifest(installed: Installed) -> None:
     for slot in ("Root-A", "Root-B"):
         names = set(installed.disk.ext_names(slot)) - {"lost+found"}
-        assert names == {*installed.image.manifest["files"], "manifest.json", "slot.cfg"}
+        assert names == {*installed.image.manifest["files"], "manifest.json", "slot.cfg", "slot.crc32"}
         for name, entry in installed.image.manifest["files"].items():
             assert installed.disk.ext_sha256(slot, f"/{name}") == entry["sha256"]
 
