@@ -96,9 +96,11 @@ def slot_state(host: Host) -> SlotState:
 
 
 def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> SlotState:
-    """Read, change, write where that changes anything, and return what stands there now.
+    """Read, change, write where a copy does not hold that to the byte, and return what both hold now.
 
-    One changer at a time. A cut leaves the old state or the new one. Raises StateUnreadable.
+    So a copy that a cut left behind, or in which a bit rotted, is made whole by whoever asks next: GRUB reads one of
+    which only the filler is damaged, and cannot count in it. One changer at a time. A cut leaves the old state or the
+    new one. Raises StateUnreadable.
     """
     return change_state_on(host, esp_device(host), change)
 
@@ -106,9 +108,9 @@ def change_slot_state(host: Host, change: Callable[[SlotState], SlotState]) -> S
 def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotState]) -> SlotState:
     """The same for the ESP on `device`, of a node that need not run. What `change` raises leaves all as it is."""
     with _alone():
-        before = _read(host, device)
-        after = change(before)
-        if after != before:
+        copies = _read(host, device)
+        after = change(read_state(*copies))
+        if any(copy != render_env(after) for copy in copies):
             with mounted_beside(host, device, "rw", "noatime", filesystem=ESP_FILESYSTEM) as esp:
                 write_state(esp, after)
         return after
@@ -117,12 +119,12 @@ def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotS
 def state_on(host: Host, device: str) -> SlotState:
     """The slot state on the ESP `device`, as GRUB reads it; not while it is changed. Raises StateUnreadable."""
     with _alone():
-        return _read(host, device)
+        return read_state(*_read(host, device))
 
 
-def _read(host: Host, device: str) -> SlotState:
+def _read(host: Host, device: str) -> tuple[bytes, bytes]:
     with mounted_beside(host, device, "ro", filesystem=ESP_FILESYSTEM) as esp:
-        return read_state_files(esp)
+        return _read_copies(esp)
 
 
 def write_state(esp: Path, state: SlotState) -> None:
@@ -153,11 +155,15 @@ def _overwrite(path: Path, data: bytes) -> None:
 
 def read_state_files(esp: Path) -> SlotState:
     """The slot state on a mounted ESP, as GRUB reads it. Raises StateUnreadable."""
+    return read_state(*_read_copies(esp))
+
+
+def _read_copies(esp: Path) -> tuple[bytes, bytes]:
     try:
         first, second = ((esp / copy).read_bytes() for copy in STATE_COPIES)
     except OSError as error:
         raise StateUnreadable(f"reading the slot state: {error}") from error
-    return read_state(first, second)
+    return first, second
 
 
 @contextmanager

@@ -87,6 +87,17 @@ def test_a_state_that_needs_no_change_is_not_written(node: Node, esp: Path) -> N
     assert [os.stat(esp / copy).st_mtime_ns for copy in state.STATE_COPIES] == before
 
 
+@pytest.mark.parametrize("copy", state.STATE_COPIES)
+def test_a_copy_that_rotted_or_was_left_behind_is_made_whole_by_whoever_asks(
+    node: Node, esp: Path, copy: str
+) -> None:
+    """GRUB reads a copy of which the filler is damaged, and cannot count in it: attempts would have no end."""
+    for damaged in (render_env(fresh())[:-1] + b"\n", render_env(mark_good(fresh(), Slot.B))):
+        (esp / copy).write_bytes(damaged)
+        after = change_slot_state(node, lambda there: there)
+        assert {(esp / name).read_bytes() for name in state.STATE_COPIES} == {render_env(after)}
+
+
 def test_a_live_system_cannot_be_marked_good(node: Node, esp: Path) -> None:
     (node.root / "run/slot-name").write_text("\n")
     with pytest.raises(CannotHere):
