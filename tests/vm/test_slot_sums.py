@@ -50,8 +50,13 @@ def test_what_rots_is_not_started(grub_disk: Path, tmp_path: Path, firmware: Fir
             attempt = end.string[: end.start()].rpartition("slot A")[2]
             said[name] = {*re.findall(f"{LOADS}|{MISMATCH}", attempt)}
     assert said == {
-        "sound": {LOADS}, "none": {LOADS}, "vmlinuz": {MISMATCH}, "initrd.img": {MISMATCH}, "gone": set(), "sums": set(),
-    }  # fmt: skip
+        "sound": {LOADS},
+        "none": {LOADS},
+        "vmlinuz": {MISMATCH},
+        "initrd.img": {MISMATCH},
+        "gone": set(),
+        "sums": set(),
+    }
 
 
 def put_slot(disk: DiskImage, scratch: Path, wrong: dict[str, bytes | None]) -> None:
