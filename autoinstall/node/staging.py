@@ -68,9 +68,6 @@ class Fetch:
     def title(self) -> str:
         return f"Fetching {self.offer.url} to {self.directory}"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Raises ImageInvalid."""
         files, done = self.offer.manifest.files, 0

@@ -104,9 +104,6 @@ class Ended:
     writes = True
     title = "Flipping"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         if self.when != "before":
             self.flip.apply(host)
