@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from autoinstall.errors import AutoinstallError
 from autoinstall.execute import Step, execute
 from autoinstall.host import Host
-from autoinstall.report.events import Event, Kind, Verdict
-from autoinstall.report.sinks import Memory, Sink
+from autoinstall.report.sinks import Memory, Sink, tell, warn
 from autoinstall.signals import end_no_more
-
-
-def warn(texts: Sequence[str], host: Host, sinks: Sequence[Sink]) -> None:
-    """Tell what may surprise."""
-    for text in texts:
-        for sink in sinks:
-            sink.event(Event("plan", Kind.NOTE, text, host.wall_clock_s(), Verdict.WARN))
 
 
 def carry_out(steps: Sequence[Step], host: Host, sinks: Sequence[Sink]) -> None:
@@ -24,13 +16,8 @@ def carry_out(steps: Sequence[Step], host: Host, sinks: Sequence[Sink]) -> None:
 
     But not where the last step took place all the same: what the disk says counts, and no signal undoes it.
     """
-
-    def tell(event: Event) -> None:
-        for sink in sinks:
-            sink.event(event)
-
     try:
-        execute(steps, host, tell)
+        execute(steps, host, lambda event: tell(event, sinks))
         end_no_more()
     except (AutoinstallError, OSError) as error:
         if not _took_place(steps[-1], host, sinks):

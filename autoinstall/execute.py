@@ -1,4 +1,4 @@
-"""The runner: each step is asked whether it may, applied, and asked whether the world is now as planned."""
+"""The runner: each step is applied, and asked whether the world is now as planned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from autoinstall.errors import AutoinstallError, CannotHere, NotDone, Refused
+from autoinstall.errors import AutoinstallError, CannotHere, NotDone
 from autoinstall.host import Host, lost, unheard
 from autoinstall.report.events import Event, Kind, Verdict
 
@@ -26,11 +26,8 @@ class Step(Protocol):
     def title(self) -> str:
         """What it does, for people."""
 
-    def why_not(self, host: Host) -> str:
-        """Why it cannot run; empty where it can."""
-
     def apply(self, host: Host) -> None:
-        """Make it so. Raises an AutoinstallError, or OSError where a device or file gave one."""
+        """Make it so. Raises an AutoinstallError, Refused before it writes; or OSError of a device or file."""
 
     def why_not_done(self, host: Host) -> str:
         """What differs from the plan, read from the world; empty where nothing does."""
@@ -98,9 +95,6 @@ class _Turn:
         self._tell(Kind.FINISH, seconds=round(self.host.monotonic_s() - started_s, 2))
 
     def _make_true(self) -> None:
-        reason = self.step.why_not(self.host)
-        if reason:
-            raise Refused(f"{self.step.title}: {reason}")
         try:
             self.step.apply(self.host)
             difference = self.step.why_not_done(self.host)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from autoinstall.carry import carry_out, warn
+from autoinstall.carry import carry_out
 from autoinstall.errors import EXIT_OK, AutoinstallError, Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar import After, Installed
@@ -18,7 +18,7 @@ from autoinstall.node.name import stored_name
 from autoinstall.node.ondisk import NodeDisk, made_anew, node_on, read_node
 from autoinstall.node.upgrading import show, upgraded
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Memory, Sink
+from autoinstall.report.sinks import Memory, Sink, warn
 from autoinstall.request import Request
 from autoinstall.select import describe, refuse_unknown, select_disk
 from autoinstall.services import refuse_unchecked

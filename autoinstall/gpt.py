@@ -166,10 +166,8 @@ def recognise(header: Header, entries: Sequence[Entry], sector_0: bytes) -> Node
 
 def own_entries(header: Header, entries: Sequence[Entry]) -> Sequence[Entry]:
     """The entries of a node in its table, where it is one: a partition of HostVG is ours by its UUID, the last."""
-    count = (
-        len(LABELS) if len(entries) >= len(LABELS) and _follows(header, entries[len(LABELS) - 1]) else len(LABELS) - 1
-    )
-    return entries[:count]
+    own = entries[: len(LABELS)]
+    return own if own and _follows(header, own[-1]) else own[:-1]
 
 
 def _follows(header: Header, entry: Entry) -> bool:

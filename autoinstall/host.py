@@ -10,11 +10,9 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from autoinstall.errors import DeviceLost, NoSpace, TookTooLong, ToolFailed, ToolMissing
 from autoinstall.tools import PACKAGE_OF
@@ -39,11 +37,9 @@ class Completed:
 class Run:
     """How a program is to be run, where that differs from the usual."""
 
-    stdin: str = ""
     accept: Collection[int] = (0,)
     timeout_s: float | None = None
     environment: Mapping[str, str] | None = None
-    log: Path | None = None
 
 
 USUAL = Run()
@@ -82,16 +78,14 @@ class Host:
         words = [str(word) for word in argv]
         self.trace(" ".join(words))
         try:
-            with _output(how.log) as (stdout, stderr):
-                done = subprocess.run(
-                    words,
-                    input=how.stdin.encode(),
-                    stdout=stdout,
-                    stderr=stderr,
-                    timeout=how.timeout_s,
-                    env={**os.environ, "LC_ALL": "C.UTF-8", **(how.environment or {})},
-                    check=False,
-                )
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=how.timeout_s,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **(how.environment or {})},
+                check=False,
+            )
         except FileNotFoundError as error:
             raise missing(words[0], doing) from error
         except PermissionError as error:  # also of a directory in PATH that is not ours to look into
@@ -103,7 +97,7 @@ class Host:
             raise TookTooLong(f"{doing}: {words[0]} did not end within {how.timeout_s} s") from error
         completed = Completed(done.returncode, _text(done.stdout), _text(done.stderr))
         if completed.status not in how.accept:
-            raise _failed(words, doing, completed, how)
+            raise _failed(words, doing, completed)
         return completed
 
     def own_mounts(self) -> None:
@@ -172,21 +166,11 @@ def _call(name: str, *words: bytes | int | None) -> None:
         raise OSError(number, os.strerror(number))
 
 
-@contextmanager
-def _output(log: Path | None) -> Iterator[tuple[int | IO[bytes], int]]:
-    """Where a program's output goes: to us, or all of it to the end of a log."""
-    if log is None:
-        yield subprocess.PIPE, subprocess.PIPE
-        return
-    with open(log, "ab") as file:
-        yield file, subprocess.STDOUT
+def _text(output: bytes) -> str:
+    return output.decode(errors="backslashreplace")
 
 
-def _text(output: bytes | None) -> str:
-    return (output or b"").decode(errors="backslashreplace")
-
-
-def _failed(words: list[str], doing: str, completed: Completed, how: Run) -> ToolFailed:
-    said = how.log.read_text(errors="backslashreplace") if how.log else completed.stderr or completed.stdout
+def _failed(words: list[str], doing: str, completed: Completed) -> ToolFailed:
+    said = completed.stderr or completed.stdout
     last = "; ".join(line.strip() for line in said.strip().splitlines()[-LAST_LINES:])
     return ToolFailed(f"{doing}: {words[0]} exited with {completed.status}: {last or 'it said nothing'}")

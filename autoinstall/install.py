@@ -29,9 +29,21 @@ from autoinstall.marks import our_table
 from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import probe, wait_for_asked
-from autoinstall.report.events import Ending, Event, Kind, Result, Verdict
+from autoinstall.report.events import Ending, Event, Kind, Result
 from autoinstall.report.http import Servers
-from autoinstall.report.sinks import Consoles, Memory, Printed, Sink, alive, everywhere, on_a_console, ready
+from autoinstall.report.sinks import (
+    Consoles,
+    Memory,
+    Printed,
+    Sink,
+    alive,
+    everywhere,
+    on_a_console,
+    ready,
+    say,
+    tell,
+    warn,
+)
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
 from autoinstall.signals import end_no_more, end_when_told
 from autoinstall.sources import refuse_https, with_credentials, with_file, with_keys
@@ -74,7 +86,7 @@ def _told_run(given: str | None, host: Host) -> int:
     line = host.read_text(KERNEL_COMMAND_LINE) if given is None else given
     result = install(line, host, sinks)
     end_no_more()
-    _warn(sinks, host, deliver(result, told, servers, host), "report")
+    warn(deliver(result, told, servers, host), host, sinks, "report")
     for sink in sinks:
         sink.result(result)
     unit = unit_for(told.words, result) if told.words else leaving_unit(line, result)
@@ -93,10 +105,10 @@ def install(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
 def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     words = cmdline.parse(line)
     _say_as_much(telling_from(words), host, sinks)
-    _say(sinks, f"command line: {redacted(words)}")
-    _warn(sinks, host, advice.warnings(line, words))
+    say(f"command line: {redacted(words)}", sinks)
+    warn(advice.warnings(line, words), host, sinks)
     if rescue_asked(words):
-        _warn(sinks, host, request_from(words).warnings)
+        warn(request_from(words).warnings, host, sinks)
         return _nothing_asked(sinks)
     words = _all_words(words, host, sinks)
     telling = telling_from(words)
@@ -112,7 +124,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     hashing = Hashing(image) if request.action is Action.INSTALL else None
     facts = _facts(request, image, host, sinks)
     if request.action is not Action.INSTALL:
-        _warn(sinks, host, request.warnings)
+        warn(request.warnings, host, sinks)
     if request.action is Action.STATELESS:
         return _apply(make_application(with_keys(request, host), facts), host, sinks)
     use_address(request, facts, host)
@@ -124,8 +136,8 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.key_urls and plan.decision is Decision.INSTALL:
         request = with_keys(request, host)
         plan = make_plan(request, facts)
-    _warn(sinks, host, plan.warnings)
-    _say(sinks, to_text(plan))
+    warn(plan.warnings, host, sinks)
+    say(to_text(plan), sinks)
     if plan.decision is Decision.ALREADY_INSTALLED:
         return _already_installed(plan, host, sinks)
     refuse_another(request, plan)
@@ -135,17 +147,17 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
 
 
 def _nothing_asked(sinks: Sequence[Sink]) -> Result:
-    _say(sinks, HOW_TO_INSTALL)
+    say(HOW_TO_INSTALL, sinks)
     return Result(Ending.NONE, EXIT_OK)
 
 
 def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> Facts:
     """What this machine is, once the disk and the NIC that are asked for are there."""
     host.progress = _progress("wait", "Waiting for what the line names", host, sinks)
-    wait_for_asked(request, host, lambda text: _say(sinks, text))
+    wait_for_asked(request, host, lambda text: say(text, sinks))
     facts = probe(host, image)
     if facts.image and request.action in (Action.INSTALL, Action.UPGRADE):
-        _say(sinks, signature.told(facts.image.signer))
+        say(signature.told(facts.image.signer), sinks)
     return facts
 
 
@@ -160,14 +172,14 @@ def _say_as_much(telling: Telling, host: Host, sinks: Sequence[Sink]) -> None:
         if isinstance(sink, Consoles):
             sink.level = telling.level
     if telling.level is LogLevel.DEBUG:
-        host.trace = lambda line: _say(sinks, f"run: {line}")
+        host.trace = lambda line: say(f"run: {line}", sinks)
 
 
 def _break_at(where: Break, host: Host, sinks: Sequence[Sink]) -> None:
     """A root shell on the console, where the words ask for it; goes on when that has ended."""
     if where not in telling_from(Memory.among(sinks).words).breaks:
         return
-    _warn(sinks, host, [f"autoinstall.break={where.value}: a root shell; leave it, and the run goes on"], "break")
+    warn([f"autoinstall.break={where.value}: a root shell; leave it, and the run goes on"], host, sinks, "break")
     BREAK.parent.mkdir(exist_ok=True)
     BREAK.touch()
     host.run("systemctl", "start", "--no-block", BREAK_UNIT, doing="opening a shell", how=Run(timeout_s=60))
@@ -184,7 +196,7 @@ def _break_after(host: Host, sinks: Sequence[Sink]) -> None:
     try:
         _break_at(Break.POST_INSTALLER, host, sinks)
     except (AutoinstallError, OSError) as error:
-        _warn(sinks, host, [f"autoinstall.break={Break.POST_INSTALLER.value}: {error}"], "break")
+        warn([f"autoinstall.break={Break.POST_INSTALLER.value}: {error}"], host, sinks, "break")
 
 
 def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tuple[Word, ...]:
@@ -193,13 +205,13 @@ def _all_words(words: tuple[Word, ...], host: Host, sinks: Sequence[Sink]) -> tu
     told.words = words
     more = with_file(words, host)
     if len(more) > len(words):
-        _say(sinks, f"with the words of the file: {redacted(more)}")
+        say(f"with the words of the file: {redacted(more)}", sinks)
     told.words = with_credentials(more)
     return told.words
 
 
 def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[Sink]) -> Result:
-    _say(sinks, removal_text(removal))
+    say(removal_text(removal), sinks)
     refuse_unpinned(request, removal_digest(removal))
     if removal.dry_run:
         detail = {"removal": removal_json(removal), "plan_digest": removal_digest(removal)}
@@ -210,7 +222,7 @@ def _uninstall(request: Request, removal: Removal, host: Host, sinks: Sequence[S
         if table is None and (disk.node or disk.member):
             raise Refused(f"the node on {disk.path} is gone", hint="look at the disk and its cable")
         tables.append((disk, table[1] if table else ()))
-    execute(removal_steps(removal, tables), host, lambda event: _tell(sinks, event))
+    execute(removal_steps(removal, tables), host, lambda event: tell(event, sinks))
     _break_after(host, sinks)
     return Result(Ending.UNINSTALLED, EXIT_OK, tuple(f"{disk.path} is blank" for disk in removal.disks))
 
@@ -220,7 +232,7 @@ def _apply(application: Application, host: Host, sinks: Sequence[Sink]) -> Resul
     detail = {"files": [file.path for file in application.files], "host_name": application.host_name}
     if application.dry_run:
         return Result(Ending.PLANNED, EXIT_OK, detail=detail)
-    execute([ApplySettings(application)], host, lambda event: _tell(sinks, event))
+    execute([ApplySettings(application)], host, lambda event: tell(event, sinks))
     _break_after(host, sinks)
     return Result(Ending.APPLIED, EXIT_OK, ("no disk was touched, and nothing lasts",), detail=detail)
 
@@ -312,22 +324,7 @@ _UNIT_OF_INSTALLED = {
 def _progress(name: str, what: str, host: Host, sinks: Sequence[Sink]) -> Callable[[int, int], None]:
     """Tells of what takes long beside the steps: the watchdog hears it too."""
 
-    def tell(percent: int) -> None:
-        _tell(sinks, Event(name, Kind.PROGRESS, what, host.wall_clock_s(), percent=percent))
+    def told(percent: int) -> None:
+        tell(Event(name, Kind.PROGRESS, what, host.wall_clock_s(), percent=percent), sinks)
 
-    return paced(tell, host)
-
-
-def _say(sinks: Sequence[Sink], text: str) -> None:
-    for sink in sinks:
-        sink.say(text)
-
-
-def _warn(sinks: Sequence[Sink], host: Host, warnings: Sequence[str], name: str = "plan") -> None:
-    for warning in warnings:
-        _tell(sinks, Event(name, Kind.NOTE, warning, host.wall_clock_s(), Verdict.WARN))
-
-
-def _tell(sinks: Sequence[Sink], event: Event) -> None:
-    for sink in sinks:
-        sink.event(event)
+    return paced(told, host)

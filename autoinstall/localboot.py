@@ -10,14 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoinstall.carry import warn
 from autoinstall.errors import AutoinstallError, DeviceLost, MountFailed, StateUnreadable, ToolFailed
 from autoinstall.grammar import After
 from autoinstall.host import Host
 from autoinstall.marks import partition_of_node
 from autoinstall.mounts import mounted
 from autoinstall.node.state import read_state_files, write_state
-from autoinstall.report.sinks import Sink
+from autoinstall.report.sinks import Sink, warn
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of, words_of_every_boot
 from autoinstall.slots import Slot, SlotState, pick
 from autoinstall.slotsums import SLOT_SUMS, SUMMED, differ, sums_of

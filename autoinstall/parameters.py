@@ -116,7 +116,9 @@ PARAMETERS = (
               grammar.seconds, "autoinstall.disk_timeout=120", "autoinstall.disk_timeout=long", default="60"),
     Parameter("BOOTIF", "link | NIC | 01-MAC | MAC | the bond's name",
               "the management NIC; `link` is the first one with a carrier",
-              grammar_network.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00"),
+              grammar_network.boot_interface, "BOOTIF=01-52-54-00-12-34-56", "BOOTIF=52:54:00",
+              default="the NIC that ip or vlan names, else the first of the bond, else all wired ones: then a fixed"
+              " address, a VLAN or a bridge is refused where there are several"),
     Parameter("autoinstall.carrier_timeout", "SECONDS",
               "how long the management NIC is waited for",
               grammar.seconds, "autoinstall.carrier_timeout=10", "autoinstall.carrier_timeout=-1", default="60"),
@@ -153,7 +155,8 @@ PARAMETERS = (
     Parameter("hostname", "RFC 1123 name",
               "the node's name",
               grammar_network.host_name, "hostname=node7.rack2.example", "hostname=under_score",
-              default="node- and the last 6 digits of the management MAC"),
+              default="that of ip, else what DHCP says; until it does, node- and the last 6 digits of the management"
+              " MAC, or of the node's id where no NIC is named"),
     Parameter("adminpw", "crypt(3) hash: yescrypt, sha512, sha256, bcrypt",
               "admin's password; it must be changed where it is first used",
               grammar.password_hash, "adminpw=$6$salt$" + "h" * 86, "adminpw=secret",

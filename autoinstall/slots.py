@@ -12,8 +12,6 @@ from enum import StrEnum
 
 ENV_BYTES = 1024
 ENV_SIGNATURE = b"# GRUB Environment Block\n"
-ONE_SECTOR_BYTES = 512
-"""All variables stand in the first sector of their file, so that one write of one sector changes them all."""
 VARIABLES = ("primary", "A_try", "A_ok", "B_try", "B_ok", "end")
 """What GRUB loads and saves (the list of its load_env is a whitelist). `end` is last: 1 says the rest is there."""
 MOST_TRIES = 3
@@ -62,9 +60,9 @@ class SlotState:
         return not self.good(slot) and self.good(slot.other)
 
 
-def fresh(tries: int = MOST_TRIES) -> SlotState:
+def fresh() -> SlotState:
     """The state of a new install: the image is in both slots, and neither came up yet."""
-    return SlotState(Slot.A, tries, False, tries, False)
+    return SlotState(Slot.A, MOST_TRIES, False, MOST_TRIES, False)
 
 
 def pick(state: SlotState) -> tuple[Slot, SlotState]:
@@ -133,7 +131,7 @@ def roll_back(state: SlotState) -> SlotState:
 
 
 def render_env(state: SlotState) -> bytes:
-    """One env file: 1024 bytes, every variable in the first sector."""
+    """One env file: 1024 bytes, and every variable in the first 512: one write of one sector changes them all."""
     values = {
         "primary": state.primary.value,
         "A_try": str(state.a_try),

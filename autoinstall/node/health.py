@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError
+from autoinstall.errors import EXIT_BROKE, EXIT_OK, AutoinstallError, CannotHere
 from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.node import records
@@ -99,7 +100,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, host: Host) -> int:
-    """Check and tell. Exit code 0: healthy, 4: degraded. Raises CannotHere where this is no node."""
+    """Check and tell. Exit code 0: healthy, 4: degraded.
+
+    Raises CannotHere where this is no node, and for who is not root.
+    """
+    booted_slot(host)
+    if os.geteuid() != 0:
+        reason = "the checks of this node read what only root may: a healthy one would be called degraded"
+        raise CannotHere(reason, hint="run this as root")
     health = check_node(host)
     if args.tell:
         fallen = _fallen(host)

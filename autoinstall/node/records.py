@@ -31,10 +31,10 @@ def floor(config: Path | None = None) -> int:
     return value if isinstance(value, int) else 0
 
 
-def set_floor(security_version: int, config: Path | None = None) -> None:
+def set_floor(security_version: int) -> None:
     """Keep a floor. Raises OSError."""
-    if security_version != floor(config):
-        write((config or CONFIG) / FLOOR, {"security_version": security_version})
+    if security_version != floor():
+        write(CONFIG / FLOOR, {"security_version": security_version})
 
 
 def fallen(config: Path | None = None) -> list[dict[str, Any]]:
@@ -43,10 +43,10 @@ def fallen(config: Path | None = None) -> list[dict[str, Any]]:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def remember_fallen(entry: dict[str, Any], config: Path | None = None) -> None:
+def remember_fallen(entry: dict[str, Any]) -> None:
     """Keep why an image was given up. Raises OSError."""
-    others = [one for one in fallen(config) if one.get("image_id") != entry["image_id"]]
-    _write(FALLEN, [*others, entry][-MOST_FALLEN:], config)
+    others = [one for one in fallen() if one.get("image_id") != entry["image_id"]]
+    _write(FALLEN, [*others, entry][-MOST_FALLEN:], None)
 
 
 def forget_fallen(image_id: str, config: Path | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,6 @@ class Fetch:
     def title(self) -> str:
         return f"Fetching {self.offer.url} to {self.directory}"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Raises ImageInvalid."""
         files, done = self.offer.manifest.files, 0
@@ -118,22 +115,22 @@ def look_at(source: str, host: Host, stack: ExitStack) -> Offer:
     return Offer(parse_manifest(papers.manifest), papers, directory, signer=signer)
 
 
-def stage_for(image: Manifest, host: Host, stages: Sequence[tuple[str, str]] = STAGES) -> Path:
+def stage_for(image: Manifest, host: Host) -> Path:
     """A directory on a filesystem with room for an image, once `clear` was called. Changes nothing.
 
     Raises NoSpace with the missing MiB.
     """
     there = mounts(host)
     free = {}
-    for mount, below in stages:
+    for mount, below in STAGES:
         if mount in there and "ro" not in there[mount].options:
             free[Path(mount, below)] = shutil.disk_usage(mount).free + _held_bytes(Path(mount, below))
     return _roomy(image, free)
 
 
-def clear(stages: Sequence[tuple[str, str]] = STAGES) -> None:
+def clear() -> None:
     """Nothing is staged any more: what an upgrade that was killed left takes the room of the next one."""
-    for mount, below in stages:
+    for mount, below in STAGES:
         shutil.rmtree(Path(mount, below), ignore_errors=True)
 
 

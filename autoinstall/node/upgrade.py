@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
-from autoinstall.carry import carry_out, warn
+from autoinstall.carry import carry_out
 from autoinstall.conclude import concluded
 from autoinstall.errors import EXIT_OK, Refused
 from autoinstall.execute import Step
@@ -21,9 +21,9 @@ from autoinstall.node.ondisk import made_anew, read_node, this_node
 from autoinstall.node.preview import shadowed
 from autoinstall.node.staging import Fetch, Offer, clear, look_at, stage_for
 from autoinstall.node.state import booted_slot, only_one
-from autoinstall.node.upgrading import say, show, upgraded
+from autoinstall.node.upgrading import show, upgraded
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Journal, Memory, Port, Printed, Sink
+from autoinstall.report.sinks import Journal, Memory, Port, Printed, Sink, say, warn
 from autoinstall.signals import end_when_told
 from autoinstall.slots import MOST_TRIES
 from autoinstall.steps import upgrade_steps

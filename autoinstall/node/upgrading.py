@@ -6,19 +6,13 @@ from collections.abc import Sequence
 
 from autoinstall.errors import EXIT_OK
 from autoinstall.report.events import Ending, Result
-from autoinstall.report.sinks import Memory, Sink
+from autoinstall.report.sinks import Memory, Sink, say
 from autoinstall.upgrade import UpgradePlan, name_of, to_text
 
 
 def show(plan: UpgradePlan, disk: str, sinks: Sequence[Sink]) -> None:
     """Say what will be done, before it is."""
     say(to_text(plan, disk), sinks)
-
-
-def say(text: str, sinks: Sequence[Sink]) -> None:
-    """Tell people a line or several."""
-    for sink in sinks:
-        sink.say(text)
 
 
 def upgraded(plan: UpgradePlan, disk: str, sinks: Sequence[Sink]) -> Result:

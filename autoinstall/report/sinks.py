@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from autoinstall.cmdline import Word
 from autoinstall.grammar_sources import LogLevel
+from autoinstall.host import Host
 from autoinstall.report.events import LEVEL, Ending, Event, Kind, Result, Verdict
 from autoinstall.signals import ending_waits
 
@@ -38,6 +39,24 @@ class Sink(Protocol):
 
     def say(self, text: str) -> None:
         """Text for people: the plan, a table, a hint."""
+
+
+def say(text: str, sinks: Sequence[Sink]) -> None:
+    """Tell people a line or several."""
+    for sink in sinks:
+        sink.say(text)
+
+
+def tell(event: Event, sinks: Sequence[Sink]) -> None:
+    """Tell of one event."""
+    for sink in sinks:
+        sink.event(event)
+
+
+def warn(texts: Iterable[str], host: Host, sinks: Sequence[Sink], name: str = "plan") -> None:
+    """Tell what may surprise, or failed and is no failure of the run."""
+    for text in texts:
+        tell(Event(name, Kind.NOTE, text, host.wall_clock_s(), Verdict.WARN), sinks)
 
 
 def everywhere() -> tuple[Sink, ...]:

@@ -35,9 +35,6 @@ class BootLoader:
     def title(self) -> str:
         return f"Putting GRUB on {self.disk}"
 
-    def why_not(self, host: Host) -> str:
-        return "" if (self.source / "core.img").exists() else f"{self.source} holds no GRUB"
-
     def apply(self, host: Host) -> None:
         block.write_direct(self.disk, self.layout.partition("BIOS-boot").start_bytes, self._core())
         with mounted(host, self._esp()) as root:
@@ -79,9 +76,6 @@ class Commit:
     @property
     def title(self) -> str:
         return f"Making {self.disk} bootable"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         block.write_direct(self.disk, 0, self._sector_0())

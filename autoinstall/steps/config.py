@@ -40,9 +40,6 @@ class ConfigTree:
     def title(self) -> str:
         return f"Writing the node's configuration to {self.disk}"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         with mounted(host, _config_device(self.layout, self.disk)) as root:
             for place, owner, mode in DIRECTORIES:
@@ -74,9 +71,6 @@ class InstallRecord:
     @property
     def title(self) -> str:
         return f"Writing the install record to {self.plan.target.path}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         with mounted(host, _config_device(self.plan.layout, self.plan.target.path)) as root:

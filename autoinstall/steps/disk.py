@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoinstall import block
-from autoinstall.errors import ToolFailed
+from autoinstall.errors import Refused, ToolFailed
 from autoinstall.facts import Disk
 from autoinstall.gpt import Entry
 from autoinstall.host import Host, Run
@@ -39,24 +39,26 @@ class Claim:
     def title(self) -> str:
         return f"Claiming {_and(disk.path for disk in self.disks)}"
 
-    def why_not(self, host: Host) -> str:
+    def apply(self, host: Host) -> None:
+        """Raises Refused."""
         from autoinstall.probe import disks  # a node, which claims no whole disk, does without
 
         there = {disk.path: disk for disk in disks(host, examine=False)}
         for disk in self.disks:
-            now = there.get(disk.path)
-            if now is None:
-                return f"{disk.path} is gone"
-            if _lasting(now) != _lasting(disk):
-                return f"{disk.path} is another disk by now, {describe(now)}; planned was {describe(disk)}"
-        return ""
-
-    def apply(self, host: Host) -> None:
+            _refuse_another(disk, there.get(disk.path))
         for disk in () if self.has_stack else self.disks:
             host.hold(block.claim(disk.path))
 
     def why_not_done(self, host: Host) -> str:
         return ""
+
+
+def _refuse_another(planned: Disk, now: Disk | None) -> None:
+    if now is None:
+        raise Refused(f"{planned.path} is gone", hint="look at the disk and its cable")
+    if _lasting(now) != _lasting(planned):
+        was = f"planned was {describe(planned)}"
+        raise Refused(f"{planned.path} is another disk by now, {describe(now)}; {was}", hint="start again")
 
 
 def _lasting(disk: Disk) -> tuple[object, ...]:
@@ -84,9 +86,6 @@ class TearDown:
     def title(self) -> str:
         names = _and(self.disks)
         return f"Taking apart what is stacked on {names}" if self.has_stack else f"No stack on {names}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         if not self.has_stack:
@@ -119,9 +118,6 @@ class Clear:
     @property
     def title(self) -> str:
         return f"Clearing {_and(disk.path for disk, _ in self.tables)}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         for disk, _ in self.tables:
@@ -200,9 +196,6 @@ class Wipe:
     @property
     def title(self) -> str:
         return f"Wiping the signatures on {_and(path for path, _ in self.tables)}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         for path, table in self.tables:

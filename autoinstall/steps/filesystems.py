@@ -30,9 +30,6 @@ class Filesystems:
     def title(self) -> str:
         return f"Making the filesystems on {self.disk}"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         wanted = self._wanted()
         for done, (device, what) in enumerate(wanted):
@@ -73,9 +70,6 @@ class EmptySlot:
     @property
     def title(self) -> str:
         return f"Making a new filesystem in {self.partition.label} of {self.disk}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         device = block.partition_path(self.disk, self.partition.number)

@@ -92,9 +92,6 @@ class VerifyImage:
     def title(self) -> str:
         return f"Checking the image {self.image.manifest.version} against its manifest"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Raises ImageInvalid."""
         total = sum(file.size_bytes for file in self.image.manifest.files)
@@ -135,9 +132,6 @@ class SlotImage:
     @property
     def title(self) -> str:
         return f"Writing the image to slot {self.slot.slot} on {self.disk}"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         progress, sums = _Progress(host, self.image.manifest.files, 0), Sums()

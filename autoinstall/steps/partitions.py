@@ -26,9 +26,6 @@ class PartitionTable:
     def title(self) -> str:
         return f"Partitioning {' and '.join(path for path, _ in self.tables)}"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Backup half, flush, primary half, flush (each write is O_DSYNC); then the kernel is told."""
         for disk, planned in self.tables:
@@ -55,9 +52,6 @@ class MemberTables:
     @property
     def title(self) -> str:
         return f"Making the partitions of {' and '.join(path for path, _ in self.tables)} count"
-
-    def why_not(self, host: Host) -> str:
-        return ""
 
     def apply(self, host: Host) -> None:
         for disk, planned in self.tables:

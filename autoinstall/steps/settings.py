@@ -26,9 +26,6 @@ class ApplySettings:
     writes = False
     title = "Applying the settings to this system"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         for file in self.application.files:
             _replace(self.root, file)

@@ -29,9 +29,6 @@ class FreeSlot:
     def title(self) -> str:
         return f"Looking whether slot {self.target} of {self.disk} is free"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Raises Refused."""
         device = partition_of_node(self.disk, self.target.partition_label)
@@ -57,9 +54,6 @@ class CountForce:
     def title(self) -> str:
         return f"Noting on Config of {self.disk} that this image is forced"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         with mounted(host, partition_of_node(self.disk, "Config"), "rw") as config:
             records.remember_forced(self.image_id, config)
@@ -82,9 +76,6 @@ class Disarm:
     @property
     def title(self) -> str:
         return f"Taking slot {self.target} of {self.disk} out of the boot order"
-
-    def why_not(self, host: Host) -> str:
-        return _why_lost(state_on(host, _esp(self.disk)), self.target)
 
     def apply(self, host: Host) -> None:
         """Raises NotDone where the slot that is kept is not good any more: somebody else changed it."""
@@ -110,9 +101,6 @@ class Flip:
     def title(self) -> str:
         return f"Making slot {self.target} of {self.disk} the one to boot, in {self.tries} attempts at most"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         """Raises NotDone where the slot that is kept is not good any more."""
 
@@ -126,14 +114,10 @@ class Flip:
         return "" if state == flip(state, self.target, self.tries) else f"the slot state is {state}"
 
 
-def _why_lost(state: SlotState, target: Slot) -> str:
-    kept = target.other
-    return "" if state.good(kept) else f"slot {kept}, which is to be kept, is not good: {state}"
-
-
 def _kept_good(state: SlotState, target: Slot) -> SlotState:
-    if reason := _why_lost(state, target):
-        raise NotDone(reason)
+    kept = target.other
+    if not state.good(kept):
+        raise NotDone(f"slot {kept}, which is to be kept, is not good: {state}")
     return state
 
 

@@ -37,9 +37,6 @@ class _OfGroup:
 
     writes = True
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
 
 @dataclass(frozen=True)
 class VolumeGroup(_OfGroup):

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from autoinstall.slots import Slot, fresh, mark_good, render_env
+from autoinstall.slots import Slot, SlotState, render_env
 from tests.powercut.content import Content
 from tests.powercut.fat import ENTRY_BYTES
 from tests.powercut.lab import Lab, Violation
@@ -116,7 +116,7 @@ def _renamed_on_fat(lab: Lab, trace: Trace) -> Trace:
 
 def _half_an_env(lab: Lab, trace: Trace) -> Trace:
     """Variables over more than the first sector: a torn write is neither the old state nor the new."""
-    good = mark_good(fresh(2), Slot.A)
+    good = SlotState(Slot.A, 2, True, 2, False)
     data = render_env(good)
     late = data[:25].ljust(512, b"#")[:511] + b"\n" + data[25:].ljust(512, b"#")[:512]
     writes = [i for i in writes_to(lab, trace, "EFI") if i >= first_told(trace, HEALTHY)]

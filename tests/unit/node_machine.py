@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Node(Host):
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    """A healthy node, slot A booted. Config, Logging and the ESP are directories of tmp_path."""
+    """A healthy node, slot A booted, and root on it. Config, Logging and the ESP are directories of tmp_path."""
     run = tmp_path / "run"
     (run / "slot").mkdir(parents=True)
     (run / "slot-name").write_text("A\n")
@@ -59,6 +60,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     network.mkdir()
     (network / "10-management.network").touch()
     replaced: dict[tuple[Any, str], Any] = {
+        (os, "geteuid"): lambda: 0,
         (state, "RUN"): run,
         (state, "BOOTED_IMAGE"): run / "slot",
         (state, "DEVICES"): str(tmp_path / "dev"),

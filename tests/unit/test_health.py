@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -241,6 +243,16 @@ def test_a_live_system_has_no_health(node: Node) -> None:
     (node.root / "run/slot-name").unlink()
     with pytest.raises(CannotHere, match="does not run from a slot"):
         check_node(node)
+
+
+def test_a_healthy_node_is_not_called_degraded_by_who_may_not_read_what_is_checked(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(CannotHere, match="what only root may") as caught:
+        health.main(argparse.Namespace(tell=False, json=False), node)
+    assert caught.value.hint == "run this as root"
+    assert not node.ran
 
 
 def test_the_line_of_a_boot_is_stable() -> None:

@@ -156,13 +156,15 @@ def test_staging_takes_the_first_place_with_room_once_nothing_is_left_of_before(
     node.files["/proc/self/mountinfo"] += f"40 20 254:9 / {tmp_path} rw - ext4 /dev/vda9 rw\n"
     (below / "vmlinuz").write_bytes(bytes(65536))
     free[str(tmp_path)] = staging.LEFT_BYTES + SMALL.size_bytes - 4096
-    stages = [(str(tmp_path), "left/of-before")]
-    assert staging.stage_for(SMALL, node, stages) == below
+    both = staging.STAGES
+    monkeypatch.setattr(staging, "STAGES", [(str(tmp_path), "left/of-before")])
+    assert staging.stage_for(SMALL, node) == below
     assert (below / "vmlinuz").exists(), "a preview changes nothing"
-    staging.clear(stages)
+    staging.clear()
     assert not below.exists()
     with pytest.raises(NoSpace):
-        staging.stage_for(SMALL, node, stages)
+        staging.stage_for(SMALL, node)
+    monkeypatch.setattr(staging, "STAGES", both)
     with pytest.raises(NoSpace, match="needs 194 MiB on Data or Logging; 130 MiB are missing"):
         staging.stage_for(MANIFEST, node)
 
@@ -183,15 +185,17 @@ def test_two_upgrades_at_a_time_are_one_too_many(node: Node) -> None:
 # What a node remembers
 
 
-def test_the_floor_and_the_fallen_are_kept(tmp_path: Path) -> None:
-    assert (records.floor(tmp_path), records.fallen(tmp_path)) == (0, [])
-    records.set_floor(3, tmp_path)
+def test_the_floor_and_the_fallen_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "CONFIG", tmp_path)
+    monkeypatch.setattr(records, "LOGGING", tmp_path / "logging")
+    assert (records.floor(), records.fallen()) == (0, [])
+    records.set_floor(3)
     for number in range(10):
-        records.remember_fallen({"image_id": str(number)}, tmp_path)
-    records.remember_fallen({"image_id": "5", "again": True}, tmp_path)
-    records.forget_fallen("7", tmp_path)
-    assert records.floor(tmp_path) == 3
-    assert [one["image_id"] for one in records.fallen(tmp_path)] == ["2", "3", "4", "6", "8", "9", "5"]
+        records.remember_fallen({"image_id": str(number)})
+    records.remember_fallen({"image_id": "5", "again": True})
+    records.forget_fallen("7")
+    assert records.floor() == 3
+    assert [one["image_id"] for one in records.fallen()] == ["2", "3", "4", "6", "8", "9", "5"]
     assert sorted(path.name for path in (tmp_path / "autoinstall").iterdir()) == ["fallen.json", "floor.json"]
 
 

@@ -12,7 +12,6 @@ from autoinstall.slots import (
     ENV_BYTES,
     ENV_SIGNATURE,
     MOST_TRIES,
-    ONE_SECTOR_BYTES,
     Slot,
     SlotState,
     disarm,
@@ -114,7 +113,7 @@ def test_there_is_a_trial_only_where_there_is_something_to_fall_back_to() -> Non
 def test_a_state_survives_its_file(state: SlotState) -> None:
     data = render_env(state)
     assert len(data) == ENV_BYTES
-    assert set(data[ONE_SECTOR_BYTES:]) == {ord("#")}
+    assert set(data[512:]) == {ord("#")}
     assert parse_env(data) == state
     assert read_state(data, b"") == read_state(b"", data) == read_state(data, render_env(fresh())) == state
 

@@ -104,9 +104,6 @@ class Ended:
     writes = True
     title = "Flipping"
 
-    def why_not(self, host: Host) -> str:
-        return ""
-
     def apply(self, host: Host) -> None:
         if self.when != "before":
             self.flip.apply(host)
@@ -264,7 +261,7 @@ def test_a_line_that_stays_forces_an_image_once(
     monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)
     monkeypatch.setattr(fromedium, "mounted", mounted)
     monkeypatch.setattr(fromedium, "carry_out", lambda steps, host, _: execute([steps[2]], host, Memory().event))
-    records.remember_fallen({"image_id": NEW.image_id}, tmp_path)
+    records.write(tmp_path / records.FALLEN, [{"image_id": NEW.image_id}])
     machine["node"] = replace(machine["node"], fallen=frozenset({NEW.image_id}))
     assert _ended("upgrade autoinstall.force=fallen").ending is Ending.UPGRADED
     assert records.fallen(tmp_path) == [], "its next end is news"

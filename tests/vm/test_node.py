@@ -116,6 +116,13 @@ def test_status_names_both_slots_the_record_and_every_check(node: Machine, insta
         assert word in as_root(node, "autoinstall status")
 
 
+def test_a_user_is_told_that_the_checks_are_for_root(node: Machine) -> None:
+    """And of no degraded node: what only root may read is not broken."""
+    asked = node.ssh.run("autoinstall health")
+    assert (asked.returncode, asked.stdout) == (3, ""), asked.stderr
+    assert asked.stderr.splitlines()[1:] == ["autoinstall: hint: run this as root"]
+
+
 SET_TRIES = """\
 from dataclasses import replace
 from autoinstall.host import Host
