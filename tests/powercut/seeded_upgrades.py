@@ -10,16 +10,20 @@ from tests.powercut.surgery import (
     Bug,
     begun_and_told,
     corrupt,
+    file_of_config,
     largest_of_image,
     lost,
+    sector_with,
     state_writes,
     told_early,
     without_flushes,
     writes_to,
+    written_over,
 )
-from tests.powercut.trace import FLUSH, Trace
+from tests.powercut.trace import FLUSH, SECTOR, Trace
 
 NEW, OLD = "Root-B", "Root-A"
+MACHINE_ID = "etc/upper/machine-id"
 
 
 def _disarm(lab: Lab, trace: Trace) -> list[int]:
@@ -64,6 +68,12 @@ def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
     return trace
 
 
+def _over_a_file_of_config(lab: Lab, trace: Trace) -> Trace:
+    """It takes the machine id for its own, and makes another."""
+    place = sector_with(lab, trace, "Config", file_of_config(trace, MACHINE_ID))
+    return written_over(trace, _flip(lab, trace)[0], place, b"0" * 32 + b"\n" + bytes(SECTOR - 33))
+
+
 def _rollback_never_flushed(_: Lab, trace: Trace) -> Trace:
     return without_flushes(trace, *begun_and_told(trace, "rollback"))
 
@@ -79,6 +89,7 @@ UPGRADES: dict[str, Bug] = {
     "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
     "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
     "the second image written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
+    "an upgrade that makes another machine id": Bug("upgrade", _over_a_file_of_config, MACHINE_ID),
     "an upgrade told before it was made": _told("upgrade"),
     "a rollback never flushed": Bug("rollback", _rollback_never_flushed, "primary=B"),
     "a rollback told before it was made": _told("rollback"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from autoinstall.slots import SlotState, parse_env
 from tests.powercut.lab import Lab
-from tests.powercut.trace import FLUSH, NOTHING, Trace
+from tests.powercut.trace import FLUSH, NOTHING, SECTOR, Entry, Trace
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,35 @@ def writes_to(lab: Lab, trace: Trace, region: str) -> list[int]:
     """The entries that write to a partition."""
     first, end = lab.regions[region]
     return [i for i in range(trace.begin, trace.end) if first <= trace.entries[i].sector < end]
+
+
+def file_of_config(trace: Trace, path: str) -> bytes:
+    """What a file of Config holds as it was first told of."""
+    return str(next(mark.config[path] for mark in trace.marks if path in mark.config)).encode()
+
+
+def write_of(lab: Lab, trace: Trace, region: str, content: bytes) -> tuple[int, int]:
+    """Where a file's content is written to a partition for the last time: the entry, and which sector of it."""
+    for index in reversed(writes_to(lab, trace, region)):
+        entry = trace.entries[index]
+        place = _at_a_sector(trace.store.read(entry.data, entry.count), content)
+        if place is not None:
+            return index, place
+    raise LookupError(f"nobody writes {content[:40]!r} to {region}")
+
+
+def sector_with(lab: Lab, trace: Trace, region: str, content: bytes) -> int:
+    """Where on the disk a file's content begins in a partition, as the trace begins."""
+    for offset, data in lab.content(trace).runs(region):
+        place = _at_a_sector(data, content)
+        if place is not None:
+            return lab.regions[region][0] + offset // SECTOR + place
+    raise LookupError(f"{content[:40]!r} is not in {region}")
+
+
+def _at_a_sector(data: bytes, content: bytes) -> int | None:
+    starts = range(0, len(data), SECTOR)
+    return next((at // SECTOR for at in starts if data[at : at + SECTOR].startswith(content[:SECTOR])), None)
 
 
 def largest_of_image(lab: Lab, trace: Trace, slot: str) -> int:
@@ -91,9 +120,21 @@ def lost(trace: Trace, index: int) -> Trace:
     return trace.splice(index, 1, [NOTHING])
 
 
+def written_over(trace: Trace, at: int, sector: int, data: bytes) -> Trace:
+    """One more write, flushed."""
+    entry = Entry(sector, len(data) // SECTOR, trace.store.add(data))
+    return trace.splice(at, 0, [entry, FLUSH])
+
+
 def corrupt(trace: Trace, index: int) -> Trace:
-    """One bit of a write is another."""
+    """One bit of a write is another, in its middle."""
+    return rewritten(trace, index, trace.entries[index].count // 2, lambda data: bytes([data[0] ^ 1]) + data[1:])
+
+
+def rewritten(trace: Trace, index: int, sector: int, change: Callable[[bytes], bytes]) -> Trace:
+    """One sector of a write is another."""
     entry = trace.entries[index]
     data = bytearray(trace.store.read(entry.data, entry.count))
-    data[len(data) // 2] ^= 1
+    place = slice(sector * SECTOR, (sector + 1) * SECTOR)
+    data[place] = change(bytes(data[place]))
     return trace.splice(index, 1, [replace(entry, data=trace.store.add(bytes(data)))])
