@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from autoinstall import gpt
 from autoinstall.layout import PARTITIONS
 from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content
@@ -81,15 +82,21 @@ class Lab:
         return replace(before, entries=entries, end=len(entries))
 
     @cached_property
-    def regions(self) -> Mapping[str, tuple[int, int]]:
-        """Where the table and each partition are, by the finished disk."""
+    def partitions(self) -> Mapping[str, gpt.Entry]:
+        """What the table of the finished disk says, by labels."""
         content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
         for entry in self._entries:
             content.apply(entry)
-        starts = Eyes(content, Brought({}, frozenset())).partitions
-        assert list(starts) == [row.label for row in PARTITIONS], f"the recording ends with {starts}"
-        last = max(end for _, end in starts.values())
-        return {TABLE: (0, FIRST_PARTITION), **starts, BACKUP: (last, DISK_BYTES // SECTOR)}
+        found = Eyes(content, Brought({}, frozenset())).partitions
+        assert list(found) == [row.label for row in PARTITIONS], f"the recording ends with {found}"
+        return found
+
+    @cached_property
+    def regions(self) -> Mapping[str, tuple[int, int]]:
+        """Where the table and each partition are, by the finished disk."""
+        places = {label: (entry.first_lba, entry.last_lba + 1) for label, entry in self.partitions.items()}
+        last = max(end for _, end in places.values())
+        return {TABLE: (0, FIRST_PARTITION), **places, BACKUP: (last, DISK_BYTES // SECTOR)}
 
     def content(self, trace: Trace) -> Content:
         """The disk as a trace begins."""

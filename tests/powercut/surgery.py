@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from autoinstall.slotcfg import render_slot_cfg
 from autoinstall.slots import SlotState, parse_env
 from tests.powercut.lab import Lab
 from tests.powercut.trace import FLUSH, NOTHING, SECTOR, Entry, Trace
+
+START_OF_SLOT_CFG = render_slot_cfg("", "").partition(b"'")[0]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,13 @@ def moved(trace: Trace, index: int, to: int) -> Trace:
 def lost(trace: Trace, index: int) -> Trace:
     """One entry never came to the disk."""
     return trace.splice(index, 1, [NOTHING])
+
+
+def slot_b_with_root_a(lab: Lab, trace: Trace) -> Trace:
+    """Slot B has a slot.cfg that names the root of slot A."""
+    index, sector = write_of(lab, trace, "Root-B", START_OF_SLOT_CFG)
+    own, other = (str(lab.partitions[label].partition_uuid).encode() for label in ("Root-B", "Root-A"))
+    return rewritten(trace, index, sector, lambda data: data.replace(own, other))
 
 
 def written_over(trace: Trace, at: int, sector: int, data: bytes) -> Trace:
