@@ -10,22 +10,27 @@ until an upgrade or a rollback began, the new one once it said that it is done, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.powercut.boots import Broken, Eyes
+from tests.powercut.content import Digest
 from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
 
 
 @dataclass(frozen=True)
 class Known:
-    """What had been told at a point of the log: done things are in force, begun ones may be."""
+    """What had been told at a point of the log: done things are in force, begun ones may be.
+
+    `kept`: the digests that a partition may have in which nothing but its label may change.
+    """
 
     installed: bool
     healthy: frozenset[str]
     boots: frozenset[str]
     config: Mapping[str, frozenset[str | None]]
     state: Mapping[str, frozenset[object]]
+    kept: Mapping[str, frozenset[Digest]] = field(default_factory=dict)
 
 
 def known(marks: Sequence[Mark], at: int) -> Known:
@@ -67,6 +72,7 @@ def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
             eyes.loader_problem()
             or _state(eyes, told)
             or slots_problem(eyes, told)
+            or _kept(eyes, told)
             or _filesystems(workshop)
             or _config(workshop, told)
         )
@@ -100,6 +106,11 @@ def _state(eyes: Eyes, told: Known) -> str:
         if (found := getattr(esp.state, name)) not in allowed:
             return f"the slot state says {name}={found}, told was {sorted(map(str, allowed))}"
     return ""
+
+
+def _kept(eyes: Eyes, told: Known) -> str:
+    changed = (label for label, digests in told.kept.items() if eyes.content.digest(label) not in digests)
+    return next((f"{label} is kept, and not byte by byte what it was" for label in changed), "")
 
 
 def _filesystems(workshop: Workshop) -> str:
