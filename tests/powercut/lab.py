@@ -15,8 +15,9 @@ from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content, Digest
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.desk import DESK, written
+from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
-from tests.powercut.promises import broken_promise, known
+from tests.powercut.promises import REMOVED, broken_promise, known
 from tests.powercut.record import PHASES
 from tests.powercut.recording import Recording
 from tests.powercut.trace import SECTOR, Entry, Trace, read_log
@@ -81,10 +82,11 @@ class Lab:
 
     def _at_the_desk(self, name: str) -> Trace:
         begin, _ = self.recording.stretch(list(PHASES)[-1])
-        healthy = tuple(replace(mark, at=0) for mark in self.recording.marks if mark.healthy and mark.at <= begin)
-        before = Trace(name, self._entries[:begin], begin, begin, healthy, self._store)
+        told = [mark for mark in self.recording.marks if mark.at <= begin and mark.what != INSTALLED]
+        before = Trace(name, self._entries[:begin], begin, begin, told, self._store)
         entries = [*before.entries, *written(name, self.content(before))]
-        return replace(before, entries=entries, end=len(entries))
+        end = len(entries)
+        return replace(before, entries=entries, end=end, marks=[*told, Mark(end, REMOVED)])
 
     @cached_property
     def partitions(self) -> Mapping[str, gpt.Entry]:

@@ -2,7 +2,8 @@
 
 Until the disk is a finished node, nothing starts from it, and the installer does not take it for one.
 Once it is one, everything is there: GRUB, both slots whole, a slot state, a Config and a Logging that can be
-mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one.
+mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one. Once a removal
+said so, nothing starts, and the installer finds no node, not even an unfinished one.
 No slot is good before a boot of its image was healthy. What is booted next is the image that was told: the old one
 until an upgrade or a rollback began, the new one once it said that it is done, and one of both between.
 """
@@ -17,6 +18,8 @@ from tests.powercut.content import Digest
 from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
 
+REMOVED = "removed"
+
 
 @dataclass(frozen=True)
 class Known:
@@ -26,6 +29,7 @@ class Known:
     """
 
     installed: bool
+    removed: bool
     healthy: frozenset[str]
     boots: frozenset[str]
     config: Mapping[str, frozenset[str | None]]
@@ -55,12 +59,14 @@ def known(marks: Sequence[Mark], at: int) -> Known:
         else:
             config.update({path: config.get(path, frozenset([None])) | {text} for path, text in mark.config.items()})
             state.update({name: state[name] | {value} for name, value in mark.state.items() if name in state})
-    return Known(INSTALLED in told, healthy, boots, config, state)
+    return Known(INSTALLED in told, REMOVED in told, healthy, boots, config, state)
 
 
 def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
     """What is wrong with the state that `eyes` look at; empty where every promise is kept."""
     mark = eyes.mark
+    if told.removed:
+        return "the node was removed, and something of it starts or is recognised" if mark or eyes.may_start else ""
     if not (mark and mark.finished):
         if told.installed:
             return "the install was done, and the installer does not find a finished node"

@@ -14,6 +14,7 @@ from tests.powercut.content import Content
 from tests.powercut.fat import ENTRY_BYTES
 from tests.powercut.lab import Lab, Violation
 from tests.powercut.marks import HEALTHY
+from tests.powercut.seeded_removals import REMOVALS
 from tests.powercut.seeded_upgrades import UPGRADES
 from tests.powercut.surgery import (
     Bug,
@@ -220,6 +221,7 @@ SEEDED: dict[str, Bug] = {
     "a change told before it was made": Bug("config", _told_too_early, "etc/upper/hostname"),
     "the attempts given back, never flushed": Bug("rearm", _rearm_never_flushed, "a_try=2"),
     **UPGRADES,
+    **REMOVALS,
     "the second image good before a boot was healthy": Bug(
         "new-image", _good_before_health, "no boot of its image", quick=True
     ),
