@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstall import block
 from autoinstall.slots import Slot, SlotState, pick
 from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import Content
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
+from tests.powercut.desk import Pen
 from tests.powercut.ext4 import Ext4
 from tests.powercut.fat import Fat, Unreadable
 from tests.powercut.lab import states
@@ -115,6 +119,15 @@ def test_where_there_are_few_sectors_every_subset_is_tried() -> None:
 def test_what_is_told_behind_the_last_flush_is_looked_at() -> None:
     trace = trace_of([(0, 1, 1)], flush_every=1)
     assert Cut(trace.end, Kind.FLUSHED) in [cut for cuts in sure_cuts(trace).values() for cut in cuts]
+
+
+def test_at_the_desk_only_what_is_waited_for_is_flushed() -> None:
+    for flag, flushed in ((os.O_DSYNC, [False, True]), (0, [False])):
+        pen = Pen(Store())
+        with patch.object(os, "O_DSYNC", flag), patch.object(block, "os", pen):
+            block.write_direct("", 3 * SECTOR, bytes([1]) * 2 * SECTOR)
+        assert (pen.entries[0].sector, pen.entries[0].count) == (3, 2)
+        assert [entry.is_flush for entry in pen.entries] == flushed
 
 
 def test_a_write_with_fua_is_never_lost() -> None:
