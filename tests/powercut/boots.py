@@ -30,6 +30,12 @@ from tests.powercut.trace import SECTOR
 
 Seen = TypeVar("Seen")
 NONSENSE = (ValueError, struct.error, AutoinstallError, OverflowError, MemoryError)
+NAMED_BY_A_SLOT = {
+    "root=autoinstall:PARTUUID=": "",
+    "rd.autoinstall.config=PARTUUID=": "Config",
+    "rd.autoinstall.logging=PARTUUID=": "Logging",
+}
+"""What a slot's kernel arguments name, each once: its own partition, where there is no label here."""
 
 
 class Broken(Exception):
@@ -86,27 +92,27 @@ class Eyes:
         """Whether any firmware may find something to start: code or a signature in sector 0."""
         return any(self.content.read(0, SECTOR))
 
-    def partition(self, label: str) -> int:
-        """Where a partition starts in bytes. Raises Broken."""
+    def partition(self, label: str) -> gpt.Entry:
+        """What the primary table says of a partition. Raises Broken."""
         if label not in self.partitions:
             raise Broken(f"the primary table has no {label}")
-        return self.partitions[label][0] * SECTOR
+        return self.partitions[label]
 
     @property
-    def partitions(self) -> dict[str, tuple[int, int]]:
-        """Label -> first sector and the one behind the last, by the primary table."""
+    def partitions(self) -> dict[str, gpt.Entry]:
+        """By their labels, what the primary table says."""
         return self.remember("partitions", (TABLE,), self._partitions)
 
-    def _partitions(self) -> dict[str, tuple[int, int]]:
+    def _partitions(self) -> dict[str, gpt.Entry]:
         header = gpt.parse_header(self.content.read(SECTOR, SECTOR))
         if header is None:
             return {}
         entries = gpt.parse_entries(header, self.content.read(header.entries_lba * SECTOR, gpt.ENTRIES_BYTES))
-        return {entry.label: (entry.first_lba, entry.last_lba + 1) for entry in entries or ()}
+        return {entry.label: entry for entry in entries or ()}
 
     def at(self, label: str) -> Callable[[int, int], bytes]:
         """Reads in a partition. Raises Broken."""
-        start = self.partition(label)
+        start = self.partition(label).first_lba * SECTOR
         return lambda offset, count: self.content.read(start + offset, count)
 
     # GRUB
@@ -143,30 +149,38 @@ class Eyes:
             return b""
 
     def slot_problem(self, slot: Slot) -> str:
-        """What of a slot is not as its manifest says; empty where all of it is whole. Raises Broken."""
-        return self._slot_seen(slot)[0]
+        """What of a slot is not as its manifest says, or what its slot.cfg names amiss; else empty. Raises Broken."""
+        problem, _, words = self._slot_seen(slot)
+        return problem or self._naming_problem(slot, words)
 
     def image_id(self, slot: Slot) -> str:
         """Of the manifest in a whole slot, else empty. Raises Broken."""
         return self._slot_seen(slot)[1]
 
-    def _slot_seen(self, slot: Slot) -> tuple[str, str]:
+    def _naming_problem(self, slot: Slot, kernel_arguments: str) -> str:
+        own = slot.partition_label
+        meant = [name + str(self.partition(label or own).partition_uuid) for name, label in NAMED_BY_A_SLOT.items()]
+        found = [word for word in kernel_arguments.split() if word.startswith(tuple(NAMED_BY_A_SLOT))]
+        return "" if sorted(found) == sorted(meant) else f"{SLOT_CFG} in {own} says {found}, and should {meant}"
+
+    def _slot_seen(self, slot: Slot) -> tuple[str, str, str]:
         label = slot.partition_label
         self.partition(label)
         return self.remember("slot", (label,), lambda: self._slot(label))
 
-    def _slot(self, label: str) -> tuple[str, str]:
+    def _slot(self, label: str) -> tuple[str, str, str]:
+        """What is wrong with it; else the id of its image and its kernel arguments."""
         try:
             files = Ext4.of(self.at(label))
             manifest: Manifest = parse_manifest(files.file("manifest.json"))
-            kernel_arguments_of(files.file(SLOT_CFG))
+            kernel_arguments = kernel_arguments_of(files.file(SLOT_CFG))
             for file in manifest.files:
                 data = files.file(file.name)
                 if hashlib.sha256(data).hexdigest() != file.sha256:
-                    return f"{file.name} in {label} is not what its manifest says", ""
+                    return f"{file.name} in {label} is not what its manifest says", "", ""
         except NONSENSE as error:
-            return f"{label}: {error}", ""
-        return "", manifest.image_id
+            return f"{label}: {error}", "", ""
+        return "", manifest.image_id, kernel_arguments
 
     @property
     def picked(self) -> Slot:

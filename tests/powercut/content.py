@@ -16,6 +16,7 @@ from tests.powercut.trace import SECTOR, Entry, Store
 MASK = (1 << 64) - 1
 Undo = tuple[int, int, dict[int, int], range]
 """A region, the sum of it before, where what was overwritten had been, and the sectors that were written."""
+Digest = tuple[int, ...]
 WORTH_KEEPING = 8
 """Sectors of a write whose sum is kept: the same write is applied and undone again and again."""
 TABLE, BACKUP, REST = "table", "backup table", "rest"
@@ -106,7 +107,7 @@ class Content:
 
     # Looking at it
 
-    def digest(self, *names: str) -> tuple[int, ...]:
+    def digest(self, *names: str) -> Digest:
         """Equal for equal bytes in these regions; of the whole disk without a name."""
         return tuple(self._sums[self.names.index(name)] for name in names) if names else tuple(self._sums)
 

@@ -1,12 +1,14 @@
 """Traces made at a desk: steps of the product that write nothing but sectors, run here on a node that was recorded.
 
-Such a step sends each piece with O_DSYNC: a write and a flush.
+What such a step waits for is taken from its own calls: with O_DSYNC each piece is a write and a flush.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -19,21 +21,39 @@ from autoinstall.steps.disk import Clear, Wipe
 from tests.powercut.content import Content
 from tests.powercut.trace import FLUSH, SECTOR, Entry, Store
 
+NO_DESCRIPTOR = -1
+
 
 class Pen:
-    """Takes down what would be written to a disk."""
+    """Stands where the product has `os`, and takes down what it would write to a disk, and what it waits for."""
 
     def __init__(self, store: Store) -> None:
         self.entries: list[Entry] = []
         self._store = store
+        self._waits = False
 
-    def write_direct(self, _device: str, offset_bytes: int, data: bytes) -> None:
-        """In the place of block.write_direct."""
-        for start in range(0, len(data), block.CHUNK_BYTES):
-            piece = data[start : start + block.CHUNK_BYTES]
-            sector = (offset_bytes + start) // SECTOR
-            self.entries.append(Entry(sector, len(piece) // SECTOR, self._store.add(piece)))
-            self.entries.append(FLUSH)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, _device: str, flags: int) -> int:
+        """A disk; one at a time."""
+        self._waits = bool(flags & os.O_DSYNC)
+        return NO_DESCRIPTOR
+
+    def close(self, _fd: int) -> None:
+        """It waits for nothing."""
+
+    def pwrite(self, fd: int, data: bytes, offset_bytes: int) -> int:
+        """Whole sectors. Only what is opened with O_DSYNC is flushed with it."""
+        piece = bytes(data)
+        self.entries.append(Entry(offset_bytes // SECTOR, len(piece) // SECTOR, self._store.add(piece)))
+        if self._waits:
+            self.fsync(fd)
+        return len(piece)
+
+    def fsync(self, _fd: int) -> None:
+        """All of the disk is flushed."""
+        self.entries.append(FLUSH)
 
 
 def clear(node: Content) -> None:
@@ -60,7 +80,7 @@ def written(name: str, node: Content) -> list[Entry]:
     """What a step writes to the disk of a node."""
     pen = Pen(node.store)
     with (
-        patch.object(block, "write_direct", pen.write_direct),
+        patch.object(block, "os", pen),
         patch.object(block, "forget_partitions", lambda _disk: None),
     ):
         DESK[name](node)

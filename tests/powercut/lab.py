@@ -7,21 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from autoinstall import gpt
 from autoinstall.layout import PARTITIONS
+from autoinstall.node.roles import SUPERBLOCK, relabelled
+from autoinstall.slots import ROLES, Slot
 from tests.powercut.boots import Brought, Eyes
-from tests.powercut.content import BACKUP, TABLE, Content
+from tests.powercut.content import BACKUP, TABLE, Content, Digest
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.desk import DESK, written
+from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
-from tests.powercut.promises import broken_promise, known
+from tests.powercut.promises import REMOVED, broken_promise, known
 from tests.powercut.record import PHASES
 from tests.powercut.recording import Recording
-from tests.powercut.trace import SECTOR, Trace, read_log
+from tests.powercut.trace import SECTOR, Entry, Trace, read_log
 from tests.vm.hardware import DISK_BYTES
 
 LEAST_DRAWN, LEAST_NEW = 200, 0.02
 """A round draws so many cuts at least, and is the last where less than this share of them are new states."""
 TRACES = (*PHASES, *DESK)
+SLOTS = frozenset(slot.partition_label for slot in Slot)
+MADE_ANEW = {"install": SLOTS, "upgrade": frozenset({"Root-B"})}
+"""The slots that a trace makes; every other one keeps each byte but its label as long as the disk is a node."""
 FIRST_PARTITION = (1 << 20) // SECTOR
 
 
@@ -75,21 +82,28 @@ class Lab:
 
     def _at_the_desk(self, name: str) -> Trace:
         begin, _ = self.recording.stretch(list(PHASES)[-1])
-        healthy = tuple(replace(mark, at=0) for mark in self.recording.marks if mark.healthy and mark.at <= begin)
-        before = Trace(name, self._entries[:begin], begin, begin, healthy, self._store)
+        told = [mark for mark in self.recording.marks if mark.at <= begin and mark.what != INSTALLED]
+        before = Trace(name, self._entries[:begin], begin, begin, told, self._store)
         entries = [*before.entries, *written(name, self.content(before))]
-        return replace(before, entries=entries, end=len(entries))
+        end = len(entries)
+        return replace(before, entries=entries, end=end, marks=[*told, Mark(end, REMOVED)])
+
+    @cached_property
+    def partitions(self) -> Mapping[str, gpt.Entry]:
+        """What the table of the finished disk says, by labels."""
+        content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
+        for entry in self._entries:
+            content.apply(entry)
+        found = Eyes(content, Brought({}, frozenset())).partitions
+        assert list(found) == [row.label for row in PARTITIONS], f"the recording ends with {found}"
+        return found
 
     @cached_property
     def regions(self) -> Mapping[str, tuple[int, int]]:
         """Where the table and each partition are, by the finished disk."""
-        content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
-        for entry in self._entries:
-            content.apply(entry)
-        starts = Eyes(content, Brought({}, frozenset())).partitions
-        assert list(starts) == [row.label for row in PARTITIONS], f"the recording ends with {starts}"
-        last = max(end for _, end in starts.values())
-        return {TABLE: (0, FIRST_PARTITION), **starts, BACKUP: (last, DISK_BYTES // SECTOR)}
+        places = {label: (entry.first_lba, entry.last_lba + 1) for label, entry in self.partitions.items()}
+        last = max(end for _, end in places.values())
+        return {TABLE: (0, FIRST_PARTITION), **places, BACKUP: (last, DISK_BYTES // SECTOR)}
 
     def content(self, trace: Trace) -> Content:
         """The disk as a trace begins."""
@@ -97,6 +111,21 @@ class Lab:
         for entry in trace.entries[: trace.begin]:
             content.apply(entry)
         return content
+
+    def kept(self, trace: Trace, content: Content) -> dict[str, frozenset[Digest]]:
+        """What may become of the slots that a trace does not make: the digests under the label of either role.
+
+        `content` is the disk as the trace begins.
+        """
+        allowed: dict[str, frozenset[Digest]] = {}
+        for slot in SLOTS - MADE_ANEW.get(trace.name, frozenset()):
+            at = self.regions[slot][0] + SUPERBLOCK // SECTOR
+            labelled = [relabelled(content.read(at * SECTOR, SECTOR), role) for role in ROLES.values()]
+            for sector in labelled:
+                undo = content.apply(Entry(at, 1, trace.store.add(sector)))
+                allowed[slot] = allowed.get(slot, frozenset()) | {content.digest(slot)}
+                content.revert(undo)
+        return allowed
 
     def run(self, trace: Trace, wanted: int, seed: int, until: str | None = None) -> Outcome:
         """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come.
@@ -145,7 +174,7 @@ class Look:
         sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
         self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
         self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
-        self._trace, self._seed, self._until = trace, seed, until
+        self._lab, self._trace, self._seed, self._until = lab, trace, seed, until
         self.over = False
         stretch = trace.entries[trace.begin : trace.end]
         self.outcome = Outcome(trace.name, sum(bool(e.count) for e in stretch), sum(e.is_flush for e in stretch))
@@ -153,10 +182,12 @@ class Look:
     def at(self, content: Content, planned: Mapping[int, Sequence[Cut]]) -> None:
         """The states that these cuts leave. `content` is the disk as the trace begins, and is changed."""
         self._eyes.content = content
+        kept = self._lab.kept(self._trace, content)
         for cut in states(self._trace, content, planned, self._seed):
             self.outcome.states += 1
             self.outcome.digests.add(content.digest())
-            problem = broken_promise(self._eyes, self._workshop, known(self._trace.marks, cut.at))
+            told = replace(known(self._trace.marks, cut.at), kept=kept)
+            problem = broken_promise(self._eyes, self._workshop, told)
             if problem:
                 self.outcome.violations.append(Violation(self._trace.name, self._seed, cut, problem))
                 self.over = self._until is not None and self._until in problem

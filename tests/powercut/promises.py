@@ -2,7 +2,8 @@
 
 Until the disk is a finished node, nothing starts from it, and the installer does not take it for one.
 Once it is one, everything is there: GRUB, both slots whole, a slot state, a Config and a Logging that can be
-mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one.
+mended, and on Config all that was acknowledged. Once an install said that it is done, it stays one. Once a removal
+said so, nothing starts, and the installer finds no node, not even an unfinished one.
 No slot is good before a boot of its image was healthy. What is booted next is the image that was told: the old one
 until an upgrade or a rollback began, the new one once it said that it is done, and one of both between.
 """
@@ -10,22 +11,30 @@ until an upgrade or a rollback began, the new one once it said that it is done, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.powercut.boots import Broken, Eyes
+from tests.powercut.content import Digest
 from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
+
+REMOVED = "removed"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What had been told at a point of the log: done things are in force, begun ones may be."""
+    """What had been told at a point of the log: done things are in force, begun ones may be.
+
+    `kept`: the digests that a partition may have in which nothing but its label may change.
+    """
 
     installed: bool
+    removed: bool
     healthy: frozenset[str]
     boots: frozenset[str]
     config: Mapping[str, frozenset[str | None]]
     state: Mapping[str, frozenset[object]]
+    kept: Mapping[str, frozenset[Digest]] = field(default_factory=dict)
 
 
 def known(marks: Sequence[Mark], at: int) -> Known:
@@ -50,12 +59,14 @@ def known(marks: Sequence[Mark], at: int) -> Known:
         else:
             config.update({path: config.get(path, frozenset([None])) | {text} for path, text in mark.config.items()})
             state.update({name: state[name] | {value} for name, value in mark.state.items() if name in state})
-    return Known(INSTALLED in told, healthy, boots, config, state)
+    return Known(INSTALLED in told, REMOVED in told, healthy, boots, config, state)
 
 
 def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
     """What is wrong with the state that `eyes` look at; empty where every promise is kept."""
     mark = eyes.mark
+    if told.removed:
+        return "the node was removed, and something of it starts or is recognised" if mark or eyes.may_start else ""
     if not (mark and mark.finished):
         if told.installed:
             return "the install was done, and the installer does not find a finished node"
@@ -67,6 +78,7 @@ def broken_promise(eyes: Eyes, workshop: Workshop, told: Known) -> str:
             eyes.loader_problem()
             or _state(eyes, told)
             or slots_problem(eyes, told)
+            or _kept(eyes, told)
             or _filesystems(workshop)
             or _config(workshop, told)
         )
@@ -100,6 +112,11 @@ def _state(eyes: Eyes, told: Known) -> str:
         if (found := getattr(esp.state, name)) not in allowed:
             return f"the slot state says {name}={found}, told was {sorted(map(str, allowed))}"
     return ""
+
+
+def _kept(eyes: Eyes, told: Known) -> str:
+    changed = (label for label, digests in told.kept.items() if eyes.content.digest(label) not in digests)
+    return next((f"{label} is kept, and not byte by byte what it was" for label in changed), "")
 
 
 def _filesystems(workshop: Workshop) -> str:

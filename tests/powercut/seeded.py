@@ -14,18 +14,23 @@ from tests.powercut.content import Content
 from tests.powercut.fat import ENTRY_BYTES
 from tests.powercut.lab import Lab, Violation
 from tests.powercut.marks import HEALTHY
+from tests.powercut.seeded_removals import REMOVALS
 from tests.powercut.seeded_upgrades import UPGRADES
 from tests.powercut.surgery import (
     Bug,
     begun_and_told,
     commit,
     corrupt,
+    file_of_config,
     first_told,
     largest_of_image,
     lost,
     moved,
+    rewritten,
+    slot_b_with_root_a,
     told_early,
     without_flushes,
+    write_of,
     writes_to,
 )
 from tests.powercut.trace import FLUSH, SECTOR, Entry, Trace
@@ -33,6 +38,7 @@ from tests.powercut.trace import FLUSH, SECTOR, Entry, Trace
 STATES = 0  # all that are sure, and one round of drawn ones
 ENV_NAME = b"ENV        "
 FREE_CLUSTER = 0x8000
+ADMINS_KEY, RECORD = "home/admin/.ssh/authorized_keys", "autoinstall/install.json"
 
 
 def caught(lab: Lab, name: str, seed: int) -> list[Violation]:
@@ -154,6 +160,17 @@ def _sector(trace: Trace, at: int, data: bytes) -> Entry:
     return Entry(at, 1, trace.store.add(data))
 
 
+def _admins_key_after_commit(lab: Lab, trace: Trace) -> Trace:
+    """The file has its inode and its block, and what is in there comes later."""
+    index, _ = write_of(lab, trace, "Config", file_of_config(trace, ADMINS_KEY))
+    return moved(trace, index, commit(trace) + 1)
+
+
+def _wrong_sector_of_config(lab: Lab, trace: Trace) -> Trace:
+    index, sector = write_of(lab, trace, "Config", file_of_config(trace, RECORD))
+    return rewritten(trace, index, sector, lambda data: b"[" + data[1:])
+
+
 def _no_fsync_of_a_file(_: Lab, trace: Trace) -> Trace:
     return without_flushes(trace, *begun_and_told(trace, "a new file, fsync"))
 
@@ -188,9 +205,12 @@ SEEDED: dict[str, Bug] = {
     "the commit mark before slot B": Bug("install", _commit_before_slot_b, "is not whole"),
     "the commit mark never flushed": Bug("install", _commit_never_flushed, "does not find a finished node"),
     "one wrong sector in a slot": Bug("install", _wrong_sector, "slot A may boot", quick=True),
+    "slot B's slot.cfg names the root of slot A": Bug("install", slot_b_with_root_a, "in Root-B says", quick=True),
     "a write to a slot lost": Bug("install", _lost_write, "slot B may boot"),
     "GRUB's core image after the commit mark": Bug("install", _core_after_commit, "core image"),
     "the partition table after the commit mark": Bug("install", _table_after_commit, "backup table alone"),
+    "admin's key after the commit mark": Bug("install", _admins_key_after_commit, ADMINS_KEY, quick=True),
+    "one wrong sector in the install record": Bug("install", _wrong_sector_of_config, RECORD),
     "good before a boot was healthy": Bug("first-boot", _good_before_health, "no boot of its image", quick=True),
     "the slot state written as grub-editenv does": Bug("first-boot", _like_grub_editenv, "neither copy", quick=True),
     "the slot state renamed into its place on FAT": Bug("first-boot", _renamed_on_fat, "neither copy"),
@@ -201,6 +221,7 @@ SEEDED: dict[str, Bug] = {
     "a change told before it was made": Bug("config", _told_too_early, "etc/upper/hostname"),
     "the attempts given back, never flushed": Bug("rearm", _rearm_never_flushed, "a_try=2"),
     **UPGRADES,
+    **REMOVALS,
     "the second image good before a boot was healthy": Bug(
         "new-image", _good_before_health, "no boot of its image", quick=True
     ),

@@ -10,16 +10,23 @@ from tests.powercut.surgery import (
     Bug,
     begun_and_told,
     corrupt,
+    file_of_config,
     largest_of_image,
     lost,
+    sector_with,
+    slot_b_with_root_a,
     state_writes,
     told_early,
     without_flushes,
     writes_to,
+    written_over,
 )
-from tests.powercut.trace import FLUSH, Trace
+from tests.powercut.trace import FLUSH, SECTOR, Trace
 
 NEW, OLD = "Root-B", "Root-A"
+MACHINE_ID = "etc/upper/machine-id"
+MOUNT_COUNT = 52
+"""Where an ext4 superblock has it."""
 
 
 def _disarm(lab: Lab, trace: Trace) -> list[int]:
@@ -64,6 +71,26 @@ def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
     return trace
 
 
+def _one_byte_of_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
+    """Behind everything that its manifest names."""
+    last = lab.regions[OLD][1] - 1
+    return written_over(trace, _flip(lab, trace)[0], last, b"\1" + bytes(SECTOR - 1))
+
+
+def _slot_mounted_for_writing(lab: Lab, trace: Trace) -> Trace:
+    """Its superblock counts that."""
+    superblock = lab.regions[NEW][0] + 1024 // SECTOR
+    data = bytearray(lab.content(trace).read(superblock * SECTOR, SECTOR))
+    data[MOUNT_COUNT] += 1
+    return written_over(trace, trace.end, superblock, bytes(data))
+
+
+def _over_a_file_of_config(lab: Lab, trace: Trace) -> Trace:
+    """It takes the machine id for its own, and makes another."""
+    place = sector_with(lab, trace, "Config", file_of_config(trace, MACHINE_ID))
+    return written_over(trace, _flip(lab, trace)[0], place, b"0" * 32 + b"\n" + bytes(SECTOR - 33))
+
+
 def _rollback_never_flushed(_: Lab, trace: Trace) -> Trace:
     return without_flushes(trace, *begun_and_told(trace, "rollback"))
 
@@ -78,7 +105,13 @@ UPGRADES: dict[str, Bug] = {
     "no flush between the image and the flip": Bug("upgrade", _no_flush_before_the_flip, "slot B may boot"),
     "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
     "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
+    "the second image with the root that runs": Bug("upgrade", slot_b_with_root_a, "in Root-B says"),
     "the second image written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
+    "an upgrade that changes one byte of the slot that runs": Bug(
+        "upgrade", _one_byte_of_the_slot_that_runs, "Root-A is kept", quick=True
+    ),
+    "the old image mounts the new one for writing": Bug("old-image", _slot_mounted_for_writing, "Root-B is kept"),
+    "an upgrade that makes another machine id": Bug("upgrade", _over_a_file_of_config, MACHINE_ID),
     "an upgrade told before it was made": _told("upgrade"),
     "a rollback never flushed": Bug("rollback", _rollback_never_flushed, "primary=B"),
     "a rollback told before it was made": _told("rollback"),

@@ -87,14 +87,15 @@ class Trace:
     store: Store
 
     def epochs(self) -> Iterator[tuple[int, int]]:
-        """Stretches between two flushes: the first entry, and the one behind the last write."""
+        """Stretches between two flushes: the first entry, and the one behind the last write. The last may be empty:
+        something may have been told behind the last flush.
+        """
         start = self.begin
         for index in range(self.begin, self.end):
             if self.entries[index].is_flush:
                 yield start, index
                 start = index + 1
-        if start < self.end:
-            yield start, self.end
+        yield start, self.end
 
     def splice(self, at: int, remove: int, new: Sequence[Entry]) -> Trace:
         """Other entries in the place of some. Marks behind them move along."""

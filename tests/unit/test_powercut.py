@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstall import block
 from autoinstall.slots import Slot, SlotState, pick
 from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import Content
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
+from tests.powercut.desk import Pen
 from tests.powercut.ext4 import Ext4
 from tests.powercut.fat import Fat, Unreadable
 from tests.powercut.lab import states
 from tests.powercut.marks import HEALTHY, INSTALLED, Mark
-from tests.powercut.promises import Known, known, slots_problem
+from tests.powercut.mends import Workshop
+from tests.powercut.promises import REMOVED, Known, broken_promise, known, slots_problem
 from tests.powercut.trace import FLUSH, SECTOR, Entry, Store, Trace
 
 Writes = list[tuple[int, int, int]]
@@ -111,6 +116,20 @@ def test_where_there_are_few_sectors_every_subset_is_tried() -> None:
     assert len(seen) == 16
 
 
+def test_what_is_told_behind_the_last_flush_is_looked_at() -> None:
+    trace = trace_of([(0, 1, 1)], flush_every=1)
+    assert Cut(trace.end, Kind.FLUSHED) in [cut for cuts in sure_cuts(trace).values() for cut in cuts]
+
+
+def test_at_the_desk_only_what_is_waited_for_is_flushed() -> None:
+    for flag, flushed in ((os.O_DSYNC, [False, True]), (0, [False])):
+        pen = Pen(Store())
+        with patch.object(os, "O_DSYNC", flag), patch.object(block, "os", pen):
+            block.write_direct("", 3 * SECTOR, bytes([1]) * 2 * SECTOR)
+        assert (pen.entries[0].sector, pen.entries[0].count) == (3, 2)
+        assert [entry.is_flush for entry in pen.entries] == flushed
+
+
 def test_a_write_with_fua_is_never_lost() -> None:
     trace = trace_of([(0, 1, 1), (9, 1, 2)], flush_every=9)
     durable = replace(trace, entries=[replace(trace.entries[0], is_durable=True), trace.entries[1]])
@@ -192,7 +211,7 @@ BOTH = {Slot.A: "old", Slot.B: "new"}
 def test_a_slot_that_may_boot_is_whole_and_good_only_after_a_boot(
     state: SlotState, images: dict[Slot, str], problem: str
 ) -> None:
-    told = Known(True, frozenset({"old"}), frozenset({"old", "new"}), {}, {})
+    told = Known(True, False, frozenset({"old"}), frozenset({"old", "new"}), {}, {})
     found = slots_problem(disk_with(state, images), told)
     assert problem in found if problem else not found
 
@@ -200,8 +219,17 @@ def test_a_slot_that_may_boot_is_whole_and_good_only_after_a_boot(
 def test_what_boots_next_is_what_was_told() -> None:
     eyes = disk_with(replace(OLD_RUNS, b_try=3, primary=Slot.B), BOTH)
     for boots, is_kept in (({"new"}, True), ({"new", "old"}, True), ({"old"}, False)):
-        told = Known(True, frozenset({"old"}), frozenset(boots), {}, {})
+        told = Known(True, False, frozenset({"old"}), frozenset(boots), {}, {})
         assert ("not the one that was told" not in slots_problem(eyes, told)) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("is_recognised", "may_start", "is_kept"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_of_what_was_removed_nothing_is_left(is_recognised: bool, may_start: bool, is_kept: bool) -> None:
+    eyes = cast(Eyes, SimpleNamespace(mark=SimpleNamespace() if is_recognised else None, may_start=may_start))
+    found = broken_promise(eyes, cast(Workshop, None), known([Mark(0, INSTALLED), Mark(1, REMOVED)], 1))
+    assert ("" if is_kept else "was removed") in found and bool(found) is not is_kept
 
 
 def test_a_splice_takes_the_marks_behind_it_along() -> None:
