@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
-from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts
+from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts
 from tests.powercut.lab import Lab, states
 from tests.powercut.surgery import commit, first_told
 from tests.powercut.trace import Trace
@@ -46,10 +46,11 @@ def state_cuts(lab: Lab, phase: str) -> Sequence[Cut]:
     """
     trace = lab.trace(phase)
     begin = lab.content(trace)
-    drawn = drawn_cuts(trace, Draw(DRAWN, SEED), begin.region_at)
-    end = Cut(max(i for i in range(trace.begin, trace.end) if trace.entries[i].count) + 1, Kind.PREFIX)
-    left = digests(lab, trace, [end, *(cut for cuts in drawn.values() for cut in cuts)])
-    different = _different(sorted(set(left) - {end}, key=lambda cut: cut.number), left, {begin.digest(), left[end]})
+    drawn = sorted(_flat(drawn_cuts(trace, Draw(DRAWN, SEED), begin.region_at)), key=lambda cut: cut.number)
+    sure = _flat(sure_cuts(trace))  # of these only where the drawn ones leave too few states
+    end = max(cut for cut in sure if cut.kind is Kind.PREFIX)
+    left = digests(lab, trace, [*drawn, *sure])
+    different = _different([*drawn, *sure], left, {begin.digest(), left[end]})
     return [*list(different)[: STATES[phase] - 1], end]
 
 
@@ -93,6 +94,10 @@ def by_epoch(trace: Trace, cuts: Iterable[Cut]) -> Mapping[int, Sequence[Cut]]:
         number = next(number for number, (_, end) in enumerate(epochs) if cut.at <= end)
         found.setdefault(number, []).append(cut)
     return found
+
+
+def _flat(planned: Mapping[int, Sequence[Cut]]) -> Sequence[Cut]:
+    return [cut for cuts in planned.values() for cut in cuts]
 
 
 def _different(cuts: Iterable[Cut], left: Mapping[Cut, Digest], seen: set[Digest]) -> Iterator[Cut]:
