@@ -24,8 +24,8 @@ pytestmark = pytest.mark.vm
 
 QUICK = {"install", "config", "upgrade", "new-image", "rollback"}
 """The phases of which one cut is booted every day: eight real boots with those below."""
-SUPERBLOCK_CHECKSUM = 1024 + 1020
-"""Where it is in an ext4 filesystem: in the second sector of its superblock."""
+SUPERBLOCK_MAGIC, SUPERBLOCK_CHECKSUM = 1024 + 56, 1024 + 1020
+"""Where they are in an ext4 filesystem: in the first and in the second sector of its superblock."""
 NOTHING_TO_START = "No bootable|failed to (load|start) Boot0001"
 FIRMWARE_LIMIT_S = 90
 
@@ -61,6 +61,19 @@ def test_an_install_is_booted_on_both_sides_of_its_commit(lab: Lab) -> None:
         Eyes(lab.state(trace, cut, real.SEED), lab.recording.brought).mark for cut in real.state_cuts(lab, "install")
     ]
     assert {bool(mark and mark.finished) for mark in marks} == {False, True}
+
+
+def test_a_disk_that_a_machine_wrote_to_is_held_to_every_promise(lab: Lab, tmp_path: Path) -> None:
+    trace = lab.trace("first-boot")
+    told = [mark for mark in trace.marks if mark.at <= trace.begin]
+    path = lab.content(trace).write_to(tmp_path / "disk.raw")
+    assert not problem_of(path, lab, told)
+    key = next(name for mark in told for name in mark.config)
+    assert key in problem_of(path, lab, [*told, Mark(trace.begin, "another key", config={key: "another"})])
+    with path.open("r+b") as file:
+        file.seek(lab.regions["Root-B"][0] * SECTOR + SUPERBLOCK_MAGIC)
+        file.write(b"no")
+    assert "slot B may boot" in problem_of(path, lab, told)
 
 
 @pytest.mark.parametrize(
