@@ -136,7 +136,8 @@ def test_a_node_mends_a_superblock_of_config_that_was_torn(lab: Lab, tmp_path: P
     with path.open("r+b") as file:
         file.seek(lab.regions["Config"][0] * SECTOR + SUPERBLOCK_CHECKSUM)
         file.write(b"torn")
+    expected = next_boot(eyes_on(path, lab))
     with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="torn") as machine:
-        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).groups() == expected
         told = machine.wait_for_event(NODE_LIMIT_S, event_type="health")
     assert not told["checks"]["config"]
