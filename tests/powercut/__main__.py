@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from autoinstall.host import Host
+from autoinstall.image.cache import Cache
 from tests.powercut.cuts import Cut
 from tests.powercut.lab import TRACES, Lab, Outcome
 from tests.powercut.recording import SETTINGS, recorded
 from tests.powercut.seeded import SEEDED, caught
+from tests.vm.image import Image, build, cache
 
 HEAD = f"{'trace':<24}{'writes':>8}{'flushes':>9}{'cuts':>8}{'distinct':>10}{'mended':>8}{'violations':>12}{'s':>7}"
 SHOWN = 10
@@ -27,13 +30,20 @@ def main() -> int:
     parser.add_argument("--only", type=Cut.parse, metavar="CUT", help="one cut of --trace, such as torn@120.7")
     parser.add_argument("--seeded", action="store_true", help="put bugs in instead, and see each of them caught")
     asked = parser.parse_args()
-    lab = Lab(recorded(SETTINGS[asked.setting]))
-    names = asked.trace or list(TRACES)
-    if asked.only and len(names) != 1:
+    if asked.only and len(asked.trace or TRACES) != 1:
         parser.error("--only needs one --trace")
-    if asked.seeded:
-        return _seeded(lab, asked.seed)
-    print(f"seed {asked.seed}, {asked.setting}, {lab.recording.place}\n{HEAD}", flush=True)
+    with Cache(cache(), Host()).scratch() as place:
+        build(place)
+        recording = recorded(SETTINGS[asked.setting], Image(place).image_id)
+        print(f"seed {asked.seed}, {asked.setting}, {recording.place}")
+        (place / "recording").mkdir()
+        lab = Lab(recording.held_in(place / "recording"))
+        return _seeded(lab, asked.seed) if asked.seeded else _cut(lab, asked)
+
+
+def _cut(lab: Lab, asked: argparse.Namespace) -> int:
+    print(HEAD, flush=True)
+    names = asked.trace or list(TRACES)
     outcomes: list[Outcome] = []
     # The short ones first: the others make up for the states that they do not have.
     for trace in sorted(map(lab.trace, names), key=lambda trace: trace.end - trace.begin):

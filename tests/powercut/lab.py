@@ -127,6 +127,11 @@ class Lab:
                 content.revert(undo)
         return allowed
 
+    def workshop(self, eyes: Eyes, marks: Sequence[Mark]) -> Workshop:
+        """Mends what these eyes see, and reads the files that the marks name."""
+        sizes = {name: (end - first) * SECTOR for name, (first, end) in self.regions.items()}
+        return Workshop(eyes, sizes, sorted({path for mark in marks for path in mark.config}))
+
     def run(self, trace: Trace, wanted: int, seed: int, until: str | None = None) -> Outcome:
         """Cut it everywhere, then at random until `wanted` distinct states were seen, or hardly any new ones come.
 
@@ -171,9 +176,8 @@ class Look:
     """Looks at states of a trace, and keeps what came of it."""
 
     def __init__(self, lab: Lab, trace: Trace, seed: int, until: str | None = None) -> None:
-        sizes = {name: (end - first) * SECTOR for name, (first, end) in lab.regions.items()}
         self._eyes = Eyes(Content(trace.store, 0, {}), lab.recording.brought)
-        self._workshop = Workshop(self._eyes, sizes, sorted({path for mark in trace.marks for path in mark.config}))
+        self._workshop = lab.workshop(self._eyes, trace.marks)
         self._lab, self._trace, self._seed, self._until = lab, trace, seed, until
         self.over = False
         stretch = trace.entries[trace.begin : trace.end]

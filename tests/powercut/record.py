@@ -20,7 +20,7 @@ from tests.vm.hardware import DISK_BYTES, MIB, Bus, Disk, Firmware, Hardware, ne
 from tests.vm.image import Image, build
 from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED, as_root
 from tests.vm.kept import config_hash
-from tests.vm.machine import Machine
+from tests.vm.machine import Event, Machine
 from tests.vm.newer import derived, write_iso
 from tests.vm.ssh import new_key
 
@@ -92,9 +92,7 @@ def install(session: Session) -> None:
     machine.wait_for_line("^autoinstall: command line: ", LIVE_LIMIT_S)
     machine.wait_for_line("^autoinstall: result=installed", INSTALL_LIMIT_S, unless=NOT_INSTALLED)
     result = machine.result(INSTALL_LIMIT_S)
-    keys = {f"etc/upper/ssh/ssh_host_{kind(key)}_key.pub": f"{key}\n" for key in result["host_keys"]}
-    state = {"primary": "A", "end": True}
-    session.notes.note("result", config=keys, state=state, boots=session.first.image_id)
+    session.notes.note("result", **told_by(result, session.first.image_id))
 
 
 def first_boot(session: Session) -> None:
@@ -209,6 +207,12 @@ def _keep(image: Image, place: Path) -> None:
     for left in image.place.iterdir():
         left.unlink()
     image.place.rmdir()
+
+
+def told_by(result: Event, image_id: str) -> dict[str, Any]:
+    """What lasts once an install of that image gave this result, as a mark has it."""
+    keys = {f"etc/upper/ssh/ssh_host_{kind(key)}_key.pub": f"{key}\n" for key in result["host_keys"]}
+    return {"config": keys, "state": {"primary": "A", "end": True}, "boots": image_id}
 
 
 def kind(host_key: str) -> str:

@@ -1,8 +1,13 @@
-"""A finished recording: made where it is not there yet, kept outside the clone by the content of what matters."""
+"""A finished recording: made where it is not there yet, kept outside the clone by the content of what matters.
+
+The cache forgets old recordings, whoever reads them: hold one by names of your own while you need it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,6 +44,11 @@ class Recording:
         return load(self.place / "marks.json")
 
     @property
+    def image_id(self) -> str:
+        """Of the image that the machine installed itself from."""
+        return Image(self.place).image_id
+
+    @property
     def iso(self) -> Path:
         """What the machine installed itself from."""
         return Image(self.place).iso
@@ -67,12 +77,34 @@ class Recording:
         before = names[: names.index(phase)]
         return (ends[before[-1]] if before else 0), ends[phase]
 
+    def held_in(self, place: Path) -> Recording:
+        """The same by other names, in a directory that is there: it lasts as long as that."""
+        for file in self.place.iterdir():
+            try:
+                os.link(file, place / file.name)
+            except OSError:  # another filesystem
+                shutil.copy(file, place / file.name)
+        return Recording(place)
 
-def recorded(setting: Setting) -> Recording:
-    """The recording of a setting; made now where it is not there, which takes three to five minutes."""
+
+def product_of(setting: Setting, image_id: str) -> Product:
+    """What a recording is made of: our own files do not tell which packages the image got."""
     ingredients = {
         "content": digest(*(ROOT / name for name in INGREDIENTS)),
         "setting": setting.name,
+        "image": image_id,
     }
-    product = Product(f"powercut-{setting.name}", ingredients, NEEDS_MIB)
-    return Recording(Cache(cache(), Host()).get(product, lambda place: record(setting, place)))
+    return Product(f"powercut-{setting.name}", ingredients, NEEDS_MIB)
+
+
+def recorded(setting: Setting, image_id: str) -> Recording:
+    """The recording of a setting, with the image that a build makes now; made where it is not there.
+
+    That takes six minutes. AssertionError if the build then makes another image.
+    """
+
+    def make(place: Path) -> None:
+        record(setting, place)
+        assert Recording(place).image_id == image_id, "the image changed while this was recorded"
+
+    return Recording(Cache(cache(), Host()).get(product_of(setting, image_id), make))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from autoinstall.image.manifest import parse_manifest
 from autoinstall.node.state import STATE_COPIES
 from autoinstall.slots import Slot, parse_env
 from tests.powercut.boots import Eyes
-from tests.powercut.conftest import lab_of
 from tests.powercut.cuts import Cut
 from tests.powercut.lab import TRACES, Lab
 from tests.powercut.marks import HEALTHY
@@ -58,7 +58,9 @@ def test_every_promise_is_kept_whenever_the_power_fails(lab: Lab, name: str) -> 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", TRACES)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_promise_is_kept_in_tens_of_thousands_of_states(setting: str, name: str) -> None:
+def test_every_promise_is_kept_in_tens_of_thousands_of_states(
+    lab_of: Callable[[str], Lab], setting: str, name: str
+) -> None:
     keeps_its_promises(lab_of(setting), name, WANTED[name][1])
 
 

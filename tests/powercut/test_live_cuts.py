@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import random
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from autoinstall.slots import pick
-from autoinstall.upgrade import IMAGE_ID_DIGITS
+from tests.powercut import real
 from tests.powercut.lab import Lab
+from tests.powercut.raw import eyes_on, next_boot
 from tests.powercut.record import NEWER_DEVICE
-from tests.vm.configured import slot_state
-from tests.vm.disk import DiskImage
 from tests.vm.faults import fail_from_write
 from tests.vm.hardware import Disk, Hardware, OnError
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S, as_root
@@ -26,15 +24,10 @@ from tests.vm.watch import TimedOut
 
 pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
-SEED = 5
-MACHINES = 10
-CYCLES = int(os.environ.get("AUTOINSTALL_CYCLES", "5"))
-"""Of each machine: an upgrade and a rollback. 50 in all, and 85 % of their halves are cut."""
-CUT_SHARE, LONGER = 0.85, 1.1
-"""Of the time that such a half took without a cut, a cut comes within so many."""
+CYCLES = int(os.environ.get("AUTOINSTALL_CYCLES", real.CYCLES))
+"""Of each machine: an upgrade and a rollback."""
 SSH_LIMIT_S = 120
 UPGRADE = f"autoinstall upgrade {NEWER_DEVICE}"
-NTH_CUTS = 20
 
 
 def newer(lab: Lab) -> Disk:
@@ -83,35 +76,37 @@ class Node:
         return str(status["slots"][status["slot"]]["image_id"])
 
 
-@pytest.mark.parametrize("number", range(MACHINES))
+@pytest.mark.parametrize("number", range(real.MACHINES))
 def test_config_outlives_upgrades_and_rollbacks_whenever_the_power_fails(
     lab: Lab, tmp_path: Path, number: int
 ) -> None:
-    dice = random.Random(f"{SEED}/{number}")
     node = Node(lab, tmp_path)
     old = node.image
     (new,) = lab.recording.brought.image_ids - {old}
     took: dict[str, float] = {}
     try:
-        for _ in range(CYCLES):
-            for script, wanted in ((UPGRADE, new), ("autoinstall rollback", old)):
-                cut = script in took and dice.random() < CUT_SHARE
-                seconds = node.goes(script, dice.uniform(0, LONGER * took[script]) if cut else None)
-                if cut and node.image != wanted:
-                    seconds = node.goes(script, None)
-                assert node.image == wanted
-                took.setdefault(script, seconds)
-                print(f"{script}: {'cut, ' if cut else ''}{seconds:.0f} s")
+        halves = itertools.cycle([(UPGRADE, new), ("autoinstall rollback", old)])
+        for (script, wanted), share in zip(halves, real.live_cuts(number, CYCLES), strict=False):
+            cut_s = None if share is None else share * took[script]
+            seconds = node.goes(script, cut_s)
+            cut = (
+                "not cut"
+                if cut_s is None
+                else f"cut after {cut_s:.0f} s, {'as' if node.image == wanted else 'not'} asked"
+            )
+            print(f"machine {number}: {script}: {cut}; up after {seconds:.0f} s")
+            if cut_s is not None and node.image != wanted:
+                seconds = node.goes(script, None)
+            assert node.image == wanted
+            took.setdefault(script, seconds)
     finally:
         node.off()
 
 
-@pytest.mark.parametrize("number", range(NTH_CUTS))
+@pytest.mark.parametrize("number", range(real.NTH["upgrade"]))
 def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab, tmp_path: Path, number: int) -> None:
-    trace = lab.trace("upgrade")
-    writes = sum(bool(entry.count) for entry in trace.entries[trace.begin : trace.end])
-    nth = random.Random(f"{SEED}/{number}").randint(1, writes)
-    path = lab.content(trace).write_to(tmp_path / "disk.raw")
+    nth = real.nth_writes(lab, "upgrade")[number]
+    path = lab.content(lab.trace("upgrade")).write_to(tmp_path / "disk.raw")
     disk = Disk(path, on_error=OnError.STOP)
     with Machine(
         Hardware(disks=(disk, newer(lab))), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}"
@@ -125,8 +120,6 @@ def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab,
         as_root(machine, f"systemd-run --quiet --no-block sh -c '{UPGRADE}; {go_on}'")
         machine.wait_for_qmp("BLOCK_IO_ERROR", NODE_LIMIT_S)
         machine.kill()
-    slot = pick(slot_state(DiskImage(path)))[0]
-    manifest = json.loads(DiskImage(path).ext_file(slot.partition_label, "/manifest.json"))
+    expected = next_boot(eyes_on(path, lab))
     with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="after") as machine:
-        healthy = machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        assert healthy.groups() == (slot, manifest["image_id"][:IMAGE_ID_DIGITS])
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).groups() == expected
