@@ -79,6 +79,11 @@ class DiskImage:
         words = ["mcopy", "-o", "-i", self._at("EFI", "@@"), "-", f"::{name}"]
         subprocess.run(words, input=content, check=True)
 
+    def remove_esp_file(self, name: str) -> None:
+        """Take a file out of the EFI system partition, if it is there."""
+        if name in self.esp_names():
+            _output("mdel", "-i", self._at("EFI", "@@"), f"::{name}")
+
     # ext4
 
     def ext_file(self, label: str, name: str) -> bytes:
