@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from autoinstall.marks import our_table
 from autoinstall.node.state import STATE_COPIES
 from autoinstall.slotcfg import SLOT_CFG, kernel_arguments_of
 from autoinstall.slots import Slot, SlotState, parse_env, pick, read_state
+from autoinstall.slotsums import SLOT_SUMS, SUMMED
 from autoinstall.steps.bootloader import ESP_FILES
 from tests.powercut.content import BACKUP, TABLE, Content
 from tests.powercut.ext4 import Ext4
@@ -174,10 +176,14 @@ class Eyes:
             files = Ext4.of(self.at(label))
             manifest: Manifest = parse_manifest(files.file("manifest.json"))
             kernel_arguments = kernel_arguments_of(files.file(SLOT_CFG))
+            sums = {}
             for file in manifest.files:
                 data = files.file(file.name)
                 if hashlib.sha256(data).hexdigest() != file.sha256:
                     return f"{file.name} in {label} is not what its manifest says", "", ""
+                sums[file.name] = f"{zlib.crc32(data):08x}  {file.name}\n"
+            if files.file(SLOT_SUMS).decode() != "".join(sums[name] for name in SUMMED):
+                return f"{SLOT_SUMS} in {label} is not that of its files, and GRUB does not start them", "", ""
         except NONSENSE as error:
             return f"{label}: {error}", "", ""
         return "", manifest.image_id, kernel_arguments

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
+from tests.powercut.content import Digest
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts
 from tests.powercut.lab import Lab, states
 from tests.powercut.surgery import commit, first_told
@@ -35,7 +36,6 @@ TORN = 1
 MACHINES, CYCLES = 10, 5
 CUT_SHARE, LONGER = 0.85, 1.1
 """So many halves of a cycle are cut, but for the first cycle; within so much of the time that it took then."""
-Digest = tuple[int, ...]
 
 
 @cache

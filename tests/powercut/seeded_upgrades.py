@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoinstall.slots import Slot
+from autoinstall.slotsums import SLOT_SUMS
+from tests.powercut.boots import Eyes
+from tests.powercut.ext4 import Ext4
 from tests.powercut.lab import Lab
 from tests.powercut.surgery import (
     Bug,
@@ -13,11 +16,13 @@ from tests.powercut.surgery import (
     file_of_config,
     largest_of_image,
     lost,
+    rewritten,
     sector_with,
     slot_b_with_root_a,
     state_writes,
     told_early,
     without_flushes,
+    write_of,
     writes_to,
     written_over,
 )
@@ -63,6 +68,12 @@ def _wrong_sector(lab: Lab, trace: Trace) -> Trace:
     return corrupt(trace, largest_of_image(lab, trace, "b"))
 
 
+def _other_sums(lab: Lab, trace: Trace) -> Trace:
+    eyes = Eyes(lab.content(replace(trace, begin=trace.end)), lab.recording.brought)
+    index, sector = write_of(lab, trace, NEW, Ext4.of(eyes.at(NEW)).file(SLOT_SUMS))
+    return rewritten(trace, index, sector, lambda data: b"0" * 8 + data[8:])
+
+
 def _into_the_slot_that_runs(lab: Lab, trace: Trace) -> Trace:
     for index in writes_to(lab, trace, NEW):
         entry = trace.entries[index]
@@ -105,6 +116,7 @@ UPGRADES: dict[str, Bug] = {
     "no flush between the image and the flip": Bug("upgrade", _no_flush_before_the_flip, "slot B may boot"),
     "the flip never flushed": Bug("upgrade", _flip_never_flushed, "primary=A"),
     "one wrong sector in the second image": Bug("upgrade", _wrong_sector, "slot B may boot"),
+    "other sums of the second image's kernel": Bug("upgrade", _other_sums, f"{SLOT_SUMS} in Root-B"),
     "the second image with the root that runs": Bug("upgrade", slot_b_with_root_a, "in Root-B says"),
     "the second image written over the slot that runs": Bug("upgrade", _into_the_slot_that_runs, "slot A may boot"),
     "an upgrade that changes one byte of the slot that runs": Bug(

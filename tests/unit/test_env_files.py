@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, ONE_SECTOR_BYTES, parse_env, render_env
+from autoinstall.image.grub import SECTOR_BYTES
+from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, parse_env, render_env
 from tests.vm.env_files import SEED, Content, Env, shares
 
 KINDS = {"missing", "empty", "short", "unsigned", "random", "whole", "unfinished", "odd", "mixed"}
@@ -16,10 +17,10 @@ def kind(content: Content) -> str:
         return "missing" if content is None else "empty"
     if len(content) < ENV_BYTES:
         return "short" if content.startswith(ENV_SIGNATURE) else "unsigned"
-    second = content[ONE_SECTOR_BYTES:].strip(b"#")
+    second = content[SECTOR_BYTES:].strip(b"#")
     if not content.startswith(ENV_SIGNATURE):
         return "random" if b"#" not in content[-3:] else "mixed"
-    if second or content[ONE_SECTOR_BYTES - 1 : ONE_SECTOR_BYTES] == b"\n":
+    if second or content[SECTOR_BYTES - 1 : SECTOR_BYTES] == b"\n":
         return "mixed"
     state = parse_env(content.replace(b"end=0", b"end=1"))
     if state is None or render_env(state) != content.replace(b"end=0", b"end=1"):

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 
-from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, ONE_SECTOR_BYTES, Slot, SlotState, render_env
+from autoinstall.image.grub import SECTOR_BYTES
+from autoinstall.slots import ENV_BYTES, ENV_SIGNATURE, Slot, SlotState, render_env
 from tests.vm.hardware import Firmware
 
 SEED = 14
@@ -45,7 +46,7 @@ def envs(seed: int) -> Iterator[Env]:
 def _deck(dice: random.Random) -> list[Content]:
     """A content of each kind, in any order; sound ones more often."""
     usual = [_whole(dice) for _ in range(3)]
-    spoilt = [_odd(dice), _mixed(dice), _whole(dice)[1:], _whole(dice)[:ONE_SECTOR_BYTES], _random(dice), b"", None]
+    spoilt = [_odd(dice), _mixed(dice), _whole(dice)[1:], _whole(dice)[:SECTOR_BYTES], _random(dice), b"", None]
     return dice.sample([*usual, *spoilt], 10)
 
 
@@ -68,7 +69,7 @@ def _long(dice: random.Random) -> bytes:
     """A state with half of its variables in the second sector: two such can be mixed, and two of ours cannot."""
     lines = render_env(_state(dice)).rstrip(b"#").splitlines(keepends=True)
     first, second = b"".join(lines[:4]), b"".join(lines[4:])
-    return first.ljust(ONE_SECTOR_BYTES - 1, b"#") + b"\n" + second.ljust(ONE_SECTOR_BYTES, b"#")
+    return first.ljust(SECTOR_BYTES - 1, b"#") + b"\n" + second.ljust(SECTOR_BYTES, b"#")
 
 
 def _mixed(dice: random.Random) -> bytes:
@@ -76,7 +77,7 @@ def _mixed(dice: random.Random) -> bytes:
     kinds = (_whole, _odd, _long, _random)
     while True:
         one, other = dice.choice(kinds)(dice), dice.choice(kinds)(dice)
-        mixed = one[:ONE_SECTOR_BYTES] + other[ONE_SECTOR_BYTES:]
+        mixed = one[:SECTOR_BYTES] + other[SECTOR_BYTES:]
         if mixed not in (one, other) and _can_be_counted_in(mixed):
             return mixed
 
