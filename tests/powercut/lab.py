@@ -25,9 +25,10 @@ from tests.vm.hardware import DISK_BYTES
 
 LEAST_DRAWN, LEAST_NEW = 200, 0.02
 """A round draws so many cuts at least, and is the last where less than this share of them are new states."""
-TRACES = (*PHASES, *DESK)
+REINSTALL = "reinstall"
+TRACES = (*PHASES, *DESK, REINSTALL)
 SLOTS = frozenset(slot.partition_label for slot in Slot)
-MADE_ANEW = {"install": SLOTS, "upgrade": frozenset({"Root-B"})}
+MADE_ANEW = {"install": SLOTS, REINSTALL: SLOTS, "upgrade": frozenset({"Root-B"})}
 """The slots that a trace makes; every other one keeps each byte but its label as long as the disk is a node."""
 FIRST_PARTITION = (1 << 20) // SECTOR
 
@@ -73,9 +74,13 @@ class Lab:
         self._entries, self._store = read_log(recording.log)
 
     def trace(self, name: str) -> Trace:
-        """A phase of the recording, or what a step of DESK does to the node in its state before the last phase."""
+        """A phase of the recording; or what a step of DESK, or all of an install, does to the node as the last phase
+        found it.
+        """
         if name in DESK:
             return self._at_the_desk(name)
+        if name == REINSTALL:
+            return self._over_the_node()
         begin, end = self.recording.stretch(name)
         marks = sorted(self.recording.marks, key=lambda mark: mark.at)
         return Trace(name, self._entries, begin, end, marks, self._store)
@@ -87,6 +92,18 @@ class Lab:
         entries = [*before.entries, *written(name, self.content(before))]
         end = len(entries)
         return replace(before, entries=entries, end=end, marks=[*told, Mark(end, REMOVED)])
+
+    def _over_the_node(self) -> Trace:
+        """The install as it was recorded, on a disk that holds the node where that one was blank."""
+        wipe = self.trace("wipe")
+        began = next(mark.at for mark in self.recording.marks if mark.what == "finish install/wipe")
+        end = self.recording.stretch("install")[1]
+        wiped = len(wipe.entries)
+        entries = [*wipe.entries, *self._entries[began:end]]
+        healthy = [mark for mark in wipe.marks if mark.healthy]
+        told = [mark for mark in self.recording.marks if mark.at <= end]
+        later = [replace(mark, at=wiped + max(mark.at - began, 0)) for mark in told]
+        return replace(wipe, name=REINSTALL, entries=entries, end=len(entries), marks=[*healthy, *later])
 
     @cached_property
     def partitions(self) -> Mapping[str, gpt.Entry]:

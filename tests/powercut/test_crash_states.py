@@ -26,7 +26,7 @@ from tests.vm.image import ROOT
 pytestmark = pytest.mark.vm
 
 SEED = 1
-# Distinct states of each trace, for every day (2,315), and of each machine for `make test-all`: 50,460 of both.
+# Distinct states of each trace, for every day (2,515), and of each machine for `make test-all`: 54,460 of both.
 # `rearm` and `rollback` may be six writes of one moment.
 WANTED = {
     "install": (500, 4000),
@@ -39,6 +39,7 @@ WANTED = {
     "old-image": (285, 4000),
     "uninstall": (100, 100),
     "wipe": (100, 100),
+    "reinstall": (200, 2000),
 }
 
 
