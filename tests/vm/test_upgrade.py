@@ -18,6 +18,7 @@ from tests.vm.kept import config_hash
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
 from tests.vm.newer import derived, put_image, write_iso
+from tests.vm.newroot import with_another_root
 from tests.vm.writes import written
 
 pytestmark = pytest.mark.vm
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.vm
 LINE = "upgrade console=ttyS0 autoinstall.after=hold autoinstall.installed=hold"
 MEDIUM = "/run/initramfs/live/autoinstall"
 UPGRADE_LIMIT_S = 300
+PREVIEW_LIMIT_S = 120
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
 
 
@@ -93,32 +95,54 @@ def _again(machine: Machine, words: str) -> dict[str, Any]:
     return install(machine, words)
 
 
+HIDDEN, SEEN = "etc/motd", "etc/issue.net"
+"""Files that the new image changes: of the first the node keeps its own, see installed.MINE."""
+NEWS = b"a line of the new image\n"
+
+
 @pytest.mark.parametrize("installed", [Firmware.BIOS], indirect=True, ids=["bios"])
-def test_a_node_that_works_is_upgraded_and_rolled_back(installed: Installed, tmp_path: Path) -> None:
-    new = derived(installed.image, tmp_path / "new", version_of(installed.image, "+new"))
+def test_a_node_that_works_is_upgraded_to_another_root_and_rolled_back(installed: Installed, tmp_path: Path) -> None:
+    changes = dict.fromkeys((HIDDEN, SEEN), NEWS)
+    new = with_another_root(installed.image, tmp_path / "new", version_of(installed.image, "+new"), changes)
     iso = write_iso(new, tmp_path / "new.iso")
     with installed.boot(tmp_path, cdrom=iso, reboots=True) as machine:
-        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        machine.ssh.wait(SSH_LIMIT_S)
-        machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
-        config = config_hash(machine)
+        came_up(machine, "A")
+        config, old = config_hash(machine), seen(machine)
         refused = machine.ssh.run("sudo -n autoinstall rollback")
         assert refused.returncode == 3, refused
         assert "slot B holds no image that was ever found good" in refused.stderr
-        preview = json.loads(as_root(machine, "autoinstall upgrade --dry-run --json /dev/sr0"))
-        assert (preview["result"], preview["shadowed"]) == ("planned", [])
+        preview = json.loads(as_root(machine, "autoinstall upgrade --dry-run --json /dev/sr0", PREVIEW_LIMIT_S))
+        assert (preview["result"], preview["shadowed"]) == ("planned", [f"/{HIDDEN}"])
         done = json.loads(as_root(machine, "autoinstall upgrade --json /dev/sr0", UPGRADE_LIMIT_S))
         assert done["result"] == "upgraded", done
         assert "already-installed" in as_root(machine, "autoinstall upgrade --json /dev/sr0")
-        as_root(machine, "systemctl --no-block reboot")
-        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
-        machine.ssh.wait(SSH_LIMIT_S)
-        machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        reboot(machine, "B")
         assert config_hash(machine) == config
+        assert seen(machine) == (NEWS.decode(), old[1]) != old
         status = json.loads(as_root(machine, "autoinstall status --json"))
         assert (status["slot"], status["slots"]["B"]["image_id"]) == ("B", new.image_id)
         assert (status["slots"]["B"]["good"], status["slots"]["A"]["role"]) == (True, "RootBackup")
         assert "slot A is booted next" in as_root(machine, "autoinstall rollback")
+        reboot(machine, "A")
+        assert (config_hash(machine), seen(machine)) == (config, old)
         machine.power_off()
     disk = DiskImage(tmp_path / "disk.raw")
     assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
+
+
+def came_up(machine: Machine, slot: str) -> None:
+    """The node, from this slot, with all that it does at boot."""
+    assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == slot
+    machine.ssh.wait(SSH_LIMIT_S)
+    machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+
+
+def reboot(machine: Machine, slot: str) -> None:
+    """Down in order, and up again from this slot."""
+    as_root(machine, "systemctl --no-block reboot")
+    came_up(machine, slot)
+
+
+def seen(machine: Machine) -> tuple[str, str]:
+    """A default of the image, and what the node has in the place of one."""
+    return machine.ssh.read(f"cat /{SEEN}"), machine.ssh.read(f"cat /{HIDDEN}")
