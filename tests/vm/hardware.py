@@ -200,6 +200,12 @@ def new_disk(path: Path, size_bytes: int = DISK_BYTES) -> Path:
     return path
 
 
+def erst(memory: Path) -> tuple[str, ...]:
+    """For `more`: memory of the platform, in this file, that keeps a kernel's last lines over a reset."""
+    backend = f"memory-backend-file,id=erst,mem-path={memory},size=64K,share=on"
+    return ("-object", backend, "-device", "acpi-erst,memdev=erst")
+
+
 def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     """The command line of QEMU, but for its channels."""
     words = [

@@ -13,7 +13,7 @@ from autoinstall.image.manifest import parse_manifest
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
-from tests.vm.hardware import Disk, Firmware, Hardware
+from tests.vm.hardware import Disk, Firmware, Hardware, erst
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
@@ -183,9 +183,3 @@ def put_bad(bad: Bad, disk: DiskImage, image: Image, place: Path) -> Image:
     if bad.rots:
         rot(disk, image, NEEDED, "Root-B")
     return new
-
-
-def erst(memory: Path) -> tuple[str, ...]:
-    """Memory of the platform that keeps a kernel's last lines over a reset."""
-    backend = f"memory-backend-file,id=erst,mem-path={memory},size=64K,share=on"
-    return ("-object", backend, "-device", "acpi-erst,memdev=erst")
