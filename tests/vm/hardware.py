@@ -166,6 +166,8 @@ class Netboot:
 class Hardware:
     """A whole machine. `incoming`: the state of an equal machine to go on from, see Machine.save.
 
+    `cdrom_faults`: a file of QEMU's blkdebug rules for what is read of its medium.
+
     `silent_nic`: there is another NIC before the usual one, with a link, and nobody at the other end.
 
     `address`: where its sshd listens; empty is where DHCP of QEMU's network puts the first machine.
@@ -177,6 +179,7 @@ class Hardware:
     firmware: Firmware = Firmware.BIOS
     disks: tuple[Disk, ...] = ()
     cdrom: Path | None = None
+    cdrom_faults: Path | None = None
     direct: Direct | None = None
     memory_mib: int = 2048
     cpus: int = 1
@@ -195,6 +198,12 @@ def new_disk(path: Path, size_bytes: int = DISK_BYTES) -> Path:
     with path.open("wb") as file:
         file.truncate(size_bytes)
     return path
+
+
+def erst(memory: Path) -> tuple[str, ...]:
+    """For `more`: memory of the platform, in this file, that keeps a kernel's last lines over a reset."""
+    backend = f"memory-backend-file,id=erst,mem-path={memory},size=64K,share=on"
+    return ("-object", backend, "-device", "acpi-erst,memdev=erst")
 
 
 def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
@@ -219,7 +228,7 @@ def arguments(hardware: Hardware, state_dir: Path, ssh_port: int) -> list[str]:
     if hardware.firmware is Firmware.UEFI:
         words += _ovmf(state_dir)
     if hardware.cdrom:
-        words += ["-blockdev", json.dumps(_cdrom(hardware.cdrom))]
+        words += ["-blockdev", json.dumps(_cdrom(hardware.cdrom, hardware.cdrom_faults))]
         words += ["-device", "ide-cd,drive=cdrom,bus=ahci0.0,bootindex=9"]
     for port, disk in enumerate(hardware.disks, start=1):
         for node in disk.block_nodes():
@@ -250,13 +259,11 @@ def _network(hardware: Hardware, ssh_port: int) -> list[str]:
     return [*words, "-netdev", backend, "-device", nic]
 
 
-def _cdrom(path: Path) -> dict[str, object]:
-    return {
-        "driver": "raw",
-        "node-name": "cdrom",
-        "read-only": True,
-        "file": {"driver": "file", "filename": str(path), "read-only": True},
-    }
+def _cdrom(path: Path, faults: Path | None) -> dict[str, object]:
+    file: dict[str, object] = {"driver": "file", "filename": str(path), "read-only": True}
+    if faults:
+        file = {"driver": "blkdebug", "config": str(faults), "image": file}
+    return {"driver": "raw", "node-name": "cdrom", "read-only": True, "file": file}
 
 
 def _ovmf(state_dir: Path) -> list[str]:

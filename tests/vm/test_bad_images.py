@@ -14,7 +14,7 @@ from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from autoinstall.slotsums import SUMMED
 from tests.vm.configured import SHELL, Finished
 from tests.vm.disk import DiskImage
-from tests.vm.hardware import Disk, Firmware, Hardware
+from tests.vm.hardware import Disk, Firmware, Hardware, erst
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
@@ -194,9 +194,3 @@ def put_bad(bad: Bad, disk: DiskImage, image: Image, place: Path) -> Image:
 def rot_file(disk: DiskImage, image: Image, slot: str, name: str) -> None:
     """Flip a bit in the middle of a slot's file: of a kernel that is where it is packed."""
     disk.flip_bit(disk.ext_offset(slot, f"/{name}", (image.place / name).stat().st_size // 2))
-
-
-def erst(memory: Path) -> tuple[str, ...]:
-    """Memory of the platform that keeps a kernel's last lines over a reset."""
-    backend = f"memory-backend-file,id=erst,mem-path={memory},size=64K,share=on"
-    return ("-object", backend, "-device", "acpi-erst,memdev=erst")

@@ -7,13 +7,14 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from tests.vm.configured import SHELL, Finished, put_slot_state, slot_state
 from tests.vm.disk import DiskImage
-from tests.vm.hardware import Disk, Hardware
+from tests.vm.hardware import Disk, Hardware, erst
 from tests.vm.image import Image
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
@@ -45,7 +46,7 @@ LEFT_A = "runs slot B, not slot A, which is good and was first: "
 GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 
 
-def node(disk: DiskImage, place: Path, **more: bool) -> Machine:
+def node(disk: DiskImage, place: Path, **more: Any) -> Machine:
     """A machine that runs from the disk."""
     return Machine(Hardware(disks=(Disk(disk.path),), **more), place, name="node")
 
@@ -101,13 +102,20 @@ def boots_until_it_gives_way(machine: Machine, slots: str) -> None:
     "where", ["file", *(pytest.param(w, marks=pytest.mark.exhaustive) for w in ("superblock", "hashes"))]
 )
 def test_a_root_that_rots_where_a_boot_needs_it_ends_in_the_other_slot(
-    image: Image, finished: Path, tmp_path: Path, where: str
+    image: Image, live: LiveSystem, finished: Path, tmp_path: Path, where: str
 ) -> None:
-    disk = DiskImage(finished).copy(tmp_path / "disk.raw")
-    put_slot_state(disk, replace(GOOD, a_try=1))
+    disk = Finished(live, finished).copy(tmp_path, SHELL, replace(GOOD, a_try=1))
     rot(disk, image, {"file": NEEDED}.get(where, where))
-    with node(disk, tmp_path, reboots=True) as machine:
+    with node(disk, tmp_path, reboots=True, more=erst(tmp_path / "erst")) as machine:
         boots_until_it_gives_way(machine, "AB")
+        machine.wait_for_line(f"^autoinstall: {LEFT_A}", NODE_LIMIT_S, NOTHING)
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S, NOTHING).group(1) == "B"
+        for told in ("autoinstall status", "cat /run/motd.d/50-autoinstall"):
+            said = machine.shell(told, TELL_LIMIT_S)
+            assert LEFT_A in said
+            assert re.search(PANIC, said), said
+        machine.kill()
+    assert slot_state(disk) == SlotState(Slot.A, 0, True, MOST_TRIES - 1, True)
 
 
 @pytest.mark.exhaustive

@@ -26,6 +26,26 @@ UPGRADE_LIMIT_S = 300
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 MOUNTED = "grep -c /run/autoinstall/mnt /proc/self/mountinfo || true"
 SERVED = "python3 -m http.server --bind 127.0.0.1 --directory /run/new 8000"
+OF_THE_STAGE = "fetch"
+"""The step that writes to it."""
+BREAKS = """\
+import fcntl, os, struct
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+class Handler(SimpleHTTPRequestHandler):
+    def copyfile(self, source, target):
+        if "root" in self.path:
+            target.write(source.read(1 << 20))
+            fcntl.ioctl(os.open("/data", os.O_RDONLY), 0x8004587D, struct.pack("I", 2))
+        super().copyfile(source, target)
+
+os.chdir("/run/new")
+HTTPServer(("127.0.0.1", 8001), Handler).serve_forever()
+"""
+"""A server that ends the filesystem of /data in the middle of an image, as if its disk were gone.
+
+By ext4's own call, EXT4_IOC_SHUTDOWN with NOLOGFLUSH (linux/ext4.h): each write is an I/O error from then on.
+"""
 
 
 def upgrade(machine: Machine, source: str) -> dict[str, Any]:
@@ -76,7 +96,8 @@ def costs_nothing_where_it_cannot_be_done(machine: Machine) -> None:
     )
     machine.shell("ln -s /run/iso/autoinstall/root.squashfs /run/iso/autoinstall/initrd.img /run/new")
     machine.shell("head -c -1 /run/iso/autoinstall/vmlinuz >/run/new/vmlinuz")
-    machine.shell(f"systemd-run --unit=served {SERVED}")
+    machine.shell(f"printf %s {shlex.quote(BREAKS)} >/run/breaks.py")
+    machine.shell(f"systemd-run --unit=served {SERVED} && systemd-run --unit=breaks python3 /run/breaks.py")
     for source in ("/run/new", "http://127.0.0.1:8000"):
         refused = upgrade(machine, source)
         assert (refused["result"], refused["exit_code"]) == ("refused", 3), refused
@@ -97,4 +118,15 @@ def costs_nothing_where_it_cannot_be_done(machine: Machine) -> None:
     assert used["reasons"] == ["slot B is in use: /dev/vda4 is mounted on /run/b"]
     assert primary(machine) == ("A", True)
     machine.shell("ls /run/b/slot.cfg && umount /run/b")
-    machine.shell("rm -f /data/full /var/log/full; systemctl stop served; umount /run/iso")
+    machine.shell("rm -f /data/full /var/log/full; systemctl stop served")
+    costs_nothing_where_the_stage_fails(machine)
+    machine.shell("umount /run/iso")
+
+
+def costs_nothing_where_the_stage_fails(machine: Machine) -> None:
+    """Half of the image was fetched."""
+    failed = upgrade(machine, "http://127.0.0.1:8001")
+    assert (failed["result"], failed["exit_code"], failed["step"]) == ("failed", 4, OF_THE_STAGE), failed
+    assert "to /data/autoinstall-upgrade: Input/output error" in failed["reasons"][0]
+    assert primary(machine) == ("A", True)
+    machine.shell("systemctl stop breaks && umount /data && mount /data && touch /data/works")
