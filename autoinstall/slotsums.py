@@ -1,8 +1,8 @@
 """slot.crc32: by which GRUB and kexec see that a slot's kernel and initramfs are what was written.
 
 A kernel of which one bit flipped may halt while it unpacks itself, before there is a watchdog: nothing would end that
-attempt. Against rot, and no more: who changes a slot on purpose changes its sums. GRUB needs four times as long for
-SHA-256.
+attempt. Against rot, and no more: who changes a slot on purpose changes its sums. GRUB needs up to four times as
+long for SHA-256.
 """
 
 from __future__ import annotations

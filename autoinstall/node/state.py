@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoinstall.block import MAPPED_PARTITION
-from autoinstall.errors import CannotHere, Refused, StateUnreadable, TookTooLong
+from autoinstall.errors import CannotHere, DeviceLost, MountFailed, Refused, StateUnreadable, TookTooLong
 from autoinstall.host import Host
 from autoinstall.layout import PARTITIONS
 from autoinstall.lock import lock_file
@@ -110,10 +110,17 @@ def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotS
     with _alone():
         copies = _read(host, device)
         after = change(read_state(*copies))
-        if any(copy != render_env(after) for copy in copies):
-            with mounted_beside(host, device, "rw", "noatime", filesystem=ESP_FILESYSTEM) as esp:
-                write_state(esp, after)
+        if after != read_state(*copies):
+            _write(host, device, after)
+        elif any(copy != render_env(after) for copy in copies):
+            with suppress(StateUnreadable, MountFailed, DeviceLost):  # what GRUB reads says it already
+                _write(host, device, after)
         return after
+
+
+def _write(host: Host, device: str, state: SlotState) -> None:
+    with mounted_beside(host, device, "rw", "noatime", filesystem=ESP_FILESYSTEM) as esp:
+        write_state(esp, state)
 
 
 def state_on(host: Host, device: str) -> SlotState:

@@ -40,5 +40,7 @@ REMOVALS: dict[str, Bug] = {
     "a wipe that leaves the backup table": Bug("wipe", _backup_table_left, "was removed"),
     "an uninstall that opens without O_DSYNC": Bug("uninstall", _without_o_dsync, "is not whole", quick=True),
     "a wipe that opens without O_DSYNC": Bug("wipe", _without_o_dsync, "was removed"),
-    "sector 0 of the old node left until the new one's": Bug("reinstall", _old_sector_0_left, "", quick=True),
+    "sector 0 of the old node left until the new one's": Bug(
+        "reinstall", _old_sector_0_left, "core image", quick=True
+    ),
 }

@@ -94,8 +94,16 @@ def test_a_copy_that_rotted_or_was_left_behind_is_made_whole_by_whoever_asks(
     """GRUB reads a copy of which the filler is damaged, and cannot count in it: attempts would have no end."""
     for damaged in (render_env(fresh())[:-1] + b"\n", render_env(mark_good(fresh(), Slot.B))):
         (esp / copy).write_bytes(damaged)
-        after = change_slot_state(node, lambda there: there)
-        assert {(esp / name).read_bytes() for name in state.STATE_COPIES} == {render_env(after)}
+        as_grub_reads = slot_state(node)
+        assert change_slot_state(node, lambda there: there) == as_grub_reads
+        assert {(esp / name).read_bytes() for name in state.STATE_COPIES} == {render_env(as_grub_reads)}
+
+
+def test_a_copy_that_cannot_be_made_whole_fails_nobody_who_changes_nothing(node: Node, esp: Path) -> None:
+    (esp / state.STATE_COPIES[1]).write_bytes(render_env(fresh())[:512])
+    assert change_slot_state(node, lambda there: there) == fresh()
+    with pytest.raises(StateUnreadable, match="1024 bytes"):
+        change_slot_state(node, lambda there: mark_good(there, Slot.A))
 
 
 def test_a_live_system_cannot_be_marked_good(node: Node, esp: Path) -> None:
