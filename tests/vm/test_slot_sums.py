@@ -1,4 +1,4 @@
-"""GRUB starts no kernel and no initramfs that is not what the slot's sums say, but where the other slot has none either.
+"""GRUB starts nothing that is not what the slot's sums say, where the other slot has something better.
 
 A slot that says no sums counts as whole.
 """
