@@ -14,10 +14,10 @@ from autoinstall.host import Host
 from autoinstall.image.layers import SQUASHFS_OPTIONS
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.image.verity import add_hash_tree, add_table
+from autoinstall.live import ROOT_IMAGE
 from tests.vm.image import Image
 from tests.vm.newer import derived, describe
 
-ROOT_IMAGE = "root.squashfs"
 DATA = b"#\n# START OF DATA - DO NOT MODIFY\n#\n"
 
 

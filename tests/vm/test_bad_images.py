@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoinstall.image.manifest import parse_manifest
+from autoinstall.live import ROOT_IMAGE
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from autoinstall.slotsums import SUMMED
 from tests.vm.configured import SHELL, Finished
@@ -20,7 +21,7 @@ from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
 from tests.vm.machine import Machine
 from tests.vm.newer import PANIC, derived, describe, put_image
-from tests.vm.test_bit_rot import NEEDED, ROOT_IMAGE, rot
+from tests.vm.test_bit_rot import NEEDED, rot
 from tests.vm.watch import NEVER
 
 pytestmark = pytest.mark.vm

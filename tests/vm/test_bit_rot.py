@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoinstall.live import ROOT_IMAGE
 from autoinstall.slots import MOST_TRIES, Slot, SlotState
 from tests.vm.configured import SHELL, Finished, put_slot_state, slot_state
 from tests.vm.disk import DiskImage
@@ -27,7 +28,6 @@ TELL_LIMIT_S = 90
 UPGRADE_LIMIT_S = 300
 NOTHING = re.compile(r"(?!)")
 """A panic is what other tests call fatal."""
-ROOT_IMAGE = "root.squashfs"
 NEEDED = "usr/lib/x86_64-linux-gnu/libc.so.6"
 UNREAD = "usr/lib/autoinstall/boot/BOOTX64.EFI"
 """A file that only an installation reads."""

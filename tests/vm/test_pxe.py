@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from autoinstall.live import ROOT_IMAGE
 from tests.vm.disk import DiskImage
 from tests.vm.hardware import SILENT_MAC, Direct, Disk, Firmware, Hardware, Netboot, new_disk
 from tests.vm.image import ROOT, Image
@@ -33,7 +34,6 @@ from tests.vm.live import CONSOLE, LiveSystem, install
 from tests.vm.machine import Machine
 
 pytestmark = pytest.mark.vm
-ROOT_IMAGE = "root.squashfs"
 HOST = "10.0.2.2"
 WORDS = "storage_init console=ttyS0,115200"
 INSTALLER = "Python-urllib"
