@@ -109,8 +109,9 @@ def change_state_on(host: Host, device: str, change: Callable[[SlotState], SlotS
     """The same for the ESP on `device`, of a node that need not run. What `change` raises leaves all as it is."""
     with _alone():
         copies = _read(host, device)
-        after = change(read_state(*copies))
-        if after != read_state(*copies):
+        before = read_state(*copies)
+        after = change(before)
+        if after != before:
             _write(host, device, after)
         elif any(copy != render_env(after) for copy in copies):
             with suppress(StateUnreadable, MountFailed, DeviceLost):  # what GRUB reads says it already

@@ -12,7 +12,7 @@ from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from tests.bench.chain import LOGIN, NODE_MARKS, Clock
 from tests.bench.rauc import make_disk
 from tests.vm.hardware import Disk
-from tests.vm.installed import HEALTHY, NODE_LIMIT_S, SSH_LIMIT_S, Installed, as_root
+from tests.vm.installed import HEALTHY, NODE_LIMIT_S, Installed, as_root, came_up
 from tests.vm.live import by_id
 from tests.vm.machine import Machine
 from tests.vm.newer import derived
@@ -62,9 +62,7 @@ def run_upgrades(installed: Installed, place: Path) -> Upgrades:
     images = {name: derived(installed.image, place / name, f"{version}+{name}") for name in ("one", "two")}
     disk = Disk(make_disk(place, images), "RAUC", boot_index=None)
     with installed.boot(place, cpus=2, reboots=True) as machine:
-        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        machine.ssh.wait(SSH_LIMIT_S)
-        machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        came_up(machine)
         machine.plug(disk)
         as_root(machine, f"udevadm wait --timeout=30 {by_id(disk)} && mkdir {PLACE} && mount {by_id(disk)} {PLACE}")
         rounds = _measured(machine)

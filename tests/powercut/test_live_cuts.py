@@ -13,11 +13,11 @@ import pytest
 
 from tests.powercut import real
 from tests.powercut.lab import Lab
-from tests.powercut.raw import eyes_on, next_boot
 from tests.powercut.record import NEWER_DEVICE
+from tests.powercut.test_real_boots import comes_up
 from tests.vm.faults import fail_from_write
 from tests.vm.hardware import Disk, Hardware, OnError
-from tests.vm.installed import HEALTHY, NODE_LIMIT_S, as_root
+from tests.vm.installed import NODE_LIMIT_S, as_root, came_up
 from tests.vm.kept import config_hash
 from tests.vm.machine import Machine
 from tests.vm.watch import TimedOut
@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
 CYCLES = int(os.environ.get("AUTOINSTALL_CYCLES", real.CYCLES))
 """Of each machine: an upgrade and a rollback."""
-SSH_LIMIT_S = 120
 UPGRADE = f"autoinstall upgrade {NEWER_DEVICE}"
 
 
@@ -68,9 +67,7 @@ class Node:
 
     def _comes_up(self) -> str:
         """The image that it runs, all of its boot done."""
-        self._machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        self._machine.ssh.wait(SSH_LIMIT_S)
-        self._machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        came_up(self._machine)
         status = json.loads(as_root(self._machine, "autoinstall status --json"))
         assert not status["fallen"]
         return str(status["slots"][status["slot"]]["image_id"])
@@ -111,15 +108,11 @@ def test_an_upgrade_that_is_cut_at_exactly_the_nth_write_leaves_a_node(lab: Lab,
     with Machine(
         Hardware(disks=(disk, newer(lab))), tmp_path, key=lab.recording.key, name=f"cut-at-{nth}"
     ) as machine:
-        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        machine.ssh.wait(SSH_LIMIT_S)
-        machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+        came_up(machine)
         machine.fail(disk, fail_from_write(tmp_path / "rules", nth))
         # It may write a little less than the recorded one: then the cut comes after it, but it comes.
         go_on = "while echo >/var/log/lab; do sync; done"
         as_root(machine, f"systemd-run --quiet --no-block sh -c '{UPGRADE}; {go_on}'")
         machine.wait_for_qmp("BLOCK_IO_ERROR", NODE_LIMIT_S)
         machine.kill()
-    expected = next_boot(eyes_on(path, lab))
-    with Machine(Hardware(disks=(Disk(path),)), tmp_path, name="after") as machine:
-        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).groups() == expected
+    comes_up(path, lab)

@@ -31,6 +31,14 @@ ADMIN_HASH = (
 """Of `correct horse battery staple`."""
 
 
+def came_up(machine: Machine) -> re.Match[str]:
+    """The line in which a node says that it is healthy, from which slot and image, once all of its boot went well."""
+    healthy = machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+    machine.ssh.wait(SSH_LIMIT_S)
+    machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
+    return healthy
+
+
 @dataclass(frozen=True)
 class Line:
     """What is baked into the ISO. Under UEFI an admin password too: it must survive GRUB, and change nothing."""

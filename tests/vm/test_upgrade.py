@@ -13,7 +13,7 @@ from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage, partition_bytes
 from tests.vm.hardware import Disk, Firmware, Hardware
 from tests.vm.image import Image
-from tests.vm.installed import HEALTHY, NODE_LIMIT_S, SSH_LIMIT_S, Installed, as_root
+from tests.vm.installed import HEALTHY, NODE_LIMIT_S, Installed, as_root, came_up
 from tests.vm.kept import config_hash
 from tests.vm.live import LiveSystem, install
 from tests.vm.machine import Machine
@@ -106,7 +106,7 @@ def test_a_node_that_works_is_upgraded_to_another_root_and_rolled_back(installed
     new = with_another_root(installed.image, tmp_path / "new", version_of(installed.image, "+new"), changes)
     iso = write_iso(new, tmp_path / "new.iso")
     with installed.boot(tmp_path, cdrom=iso, reboots=True) as machine:
-        came_up(machine, "A")
+        assert came_up(machine).group(1) == "A"
         config, old = config_hash(machine), seen(machine)
         refused = machine.ssh.run("sudo -n autoinstall rollback")
         assert refused.returncode == 3, refused
@@ -130,17 +130,10 @@ def test_a_node_that_works_is_upgraded_to_another_root_and_rolled_back(installed
     assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 
 
-def came_up(machine: Machine, slot: str) -> None:
-    """The node, from this slot, with all that it does at boot."""
-    assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == slot
-    machine.ssh.wait(SSH_LIMIT_S)
-    machine.ssh.read("systemctl is-system-running --wait", NODE_LIMIT_S)
-
-
 def reboot(machine: Machine, slot: str) -> None:
     """Down in order, and up again from this slot."""
     as_root(machine, "systemctl --no-block reboot")
-    came_up(machine, slot)
+    assert came_up(machine).group(1) == slot
 
 
 def seen(machine: Machine) -> tuple[str, str]:
