@@ -14,6 +14,7 @@ from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
 from autoinstall.image.manifest import render_manifest
+from autoinstall.slotsums import SLOT_SUMS
 from autoinstall.steps import image as steps_image
 from autoinstall.steps.image import Hashing, SlotImage, VerifyImage, hashed_beside
 from tests.unit.machines import MANIFEST
@@ -58,6 +59,8 @@ def test_a_slot_is_progress_while_it_is_written_and_while_it_is_read_back(
     assert told == [(5, 30), (10, 30), (15, 30)]
     assert step.why_not_done(host) == ""
     assert told[3:] == [(20, 30), (25, 30), (30, 30)]
+    (tmp_path / "slot" / SLOT_SUMS).write_bytes(b"other")
+    assert step.why_not_done(host).startswith("slot.crc32 read back from /dev/vda")
 
 
 def test_a_file_that_is_not_the_manifest_s_or_gone_is_told(image: LiveImage) -> None:
