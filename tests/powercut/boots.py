@@ -61,6 +61,15 @@ class Esp:
     state: SlotState
 
 
+@dataclass(frozen=True)
+class SlotSeen:
+    """What is wrong with a slot; where nothing is, the id of its image and the kernel arguments of its slot.cfg."""
+
+    problem: str = ""
+    image_id: str = ""
+    kernel_arguments: str = ""
+
+
 class Eyes:
     """Looks at the states of one disk. What was seen of a region holds for every state with the same bytes there."""
 
@@ -152,12 +161,12 @@ class Eyes:
 
     def slot_problem(self, slot: Slot) -> str:
         """What of a slot is not as its manifest says, or what its slot.cfg names amiss; else empty. Raises Broken."""
-        problem, _, words = self._slot_seen(slot)
-        return problem or self._naming_problem(slot, words)
+        seen = self._slot_seen(slot)
+        return seen.problem or self._naming_problem(slot, seen.kernel_arguments)
 
     def image_id(self, slot: Slot) -> str:
         """Of the manifest in a whole slot, else empty. Raises Broken."""
-        return self._slot_seen(slot)[1]
+        return self._slot_seen(slot).image_id
 
     def _naming_problem(self, slot: Slot, kernel_arguments: str) -> str:
         own = slot.partition_label
@@ -165,13 +174,12 @@ class Eyes:
         found = [word for word in kernel_arguments.split() if word.startswith(tuple(NAMED_BY_A_SLOT))]
         return "" if sorted(found) == sorted(meant) else f"{SLOT_CFG} in {own} says {found}, and should {meant}"
 
-    def _slot_seen(self, slot: Slot) -> tuple[str, str, str]:
+    def _slot_seen(self, slot: Slot) -> SlotSeen:
         label = slot.partition_label
         self.partition(label)
         return self.remember("slot", (label,), lambda: self._slot(label))
 
-    def _slot(self, label: str) -> tuple[str, str, str]:
-        """What is wrong with it; else the id of its image and its kernel arguments."""
+    def _slot(self, label: str) -> SlotSeen:
         try:
             files = Ext4.of(self.at(label))
             manifest: Manifest = parse_manifest(files.file("manifest.json"))
@@ -180,13 +188,13 @@ class Eyes:
             for file in manifest.files:
                 data = files.file(file.name)
                 if hashlib.sha256(data).hexdigest() != file.sha256:
-                    return f"{file.name} in {label} is not what its manifest says", "", ""
+                    return SlotSeen(f"{file.name} in {label} is not what its manifest says")
                 sums[file.name] = f"{zlib.crc32(data):08x}  {file.name}\n"
             if files.file(SLOT_SUMS).decode() != "".join(sums[name] for name in SUMMED):
-                return f"{SLOT_SUMS} in {label} is not that of its files, and GRUB does not start them", "", ""
+                return SlotSeen(f"{SLOT_SUMS} in {label} is not that of its files, and GRUB does not start them")
         except NONSENSE as error:
-            return f"{label}: {error}", "", ""
-        return "", manifest.image_id, kernel_arguments
+            return SlotSeen(f"{label}: {error}")
+        return SlotSeen("", manifest.image_id, kernel_arguments)
 
     @property
     def picked(self) -> Slot:

@@ -75,6 +75,16 @@ class Ext4:
             raise Unreadable(f"{path} is no file")
         return self._content(inode)
 
+    def files(self, directory: str = "", number: int = ROOT_INODE) -> Iterator[str]:
+        """The paths of all files below a directory. Raises Unreadable."""
+        inode = self._inode(number)
+        if inode.mode & KIND == REGULAR:
+            yield directory
+        elif inode.mode & KIND == DIRECTORY:
+            for name, entry in self._entries(inode):
+                if name not in (".", ".."):
+                    yield from self.files(f"{directory}/{name}".removeprefix("/"), entry)
+
     def _inode(self, number: int) -> Inode:
         group, index = divmod(number - 1, self.inodes_per_group)
         at = (self.first_block + 1) * self.block_bytes + group * self.descriptor_bytes

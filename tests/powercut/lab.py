@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from tests.powercut.boots import Brought, Eyes
 from tests.powercut.content import BACKUP, TABLE, Content, Digest
 from tests.powercut.cuts import Cut, Draw, Kind, drawn_cuts, sure_cuts, survivors
 from tests.powercut.desk import DESK, written
+from tests.powercut.ext4 import Ext4
 from tests.powercut.marks import INSTALLED, Mark
 from tests.powercut.mends import Workshop
 from tests.powercut.promises import REMOVED, broken_promise, known
@@ -31,6 +32,7 @@ SLOTS = frozenset(slot.partition_label for slot in Slot)
 MADE_ANEW = {"install": SLOTS, REINSTALL: SLOTS, "upgrade": frozenset({"Root-B"})}
 """The slots that a trace makes; every other one keeps each byte but its label as long as the disk is a node."""
 FIRST_PARTITION = (1 << 20) // SECTOR
+NOTHING_BROUGHT = Brought({}, frozenset())
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,20 @@ class Lab:
         if name == REINSTALL:
             return self._over_the_node()
         begin, end = self.recording.stretch(name)
-        marks = sorted(self.recording.marks, key=lambda mark: mark.at)
-        return Trace(name, self._entries, begin, end, marks, self._store)
+        return Trace(name, self._entries, begin, end, self.marks, self._store)
+
+    @cached_property
+    def marks(self) -> Sequence[Mark]:
+        """What was told, in order; before all, every file that the install put on Config: held from the commit on."""
+        installed = self._disk(self._entries[: self.recording.stretch("install")[1]], self.regions)
+        config = Ext4.of(Eyes(installed, NOTHING_BROUGHT).at("Config"))
+        files = {path: config.file(path).decode() for path in config.files()}
+        told = sorted(self.recording.marks, key=lambda mark: mark.at)
+        return [Mark(0, "what the install put on Config", config=files), *told]
 
     def _at_the_desk(self, name: str) -> Trace:
         begin, _ = self.recording.stretch(list(PHASES)[-1])
-        told = [mark for mark in self.recording.marks if mark.at <= begin and mark.what != INSTALLED]
+        told = [mark for mark in self.marks if mark.at <= begin and mark.what != INSTALLED]
         before = Trace(name, self._entries[:begin], begin, begin, told, self._store)
         entries = [*before.entries, *written(name, self.content(before))]
         end = len(entries)
@@ -96,22 +106,20 @@ class Lab:
     def _over_the_node(self) -> Trace:
         """The install as it was recorded, on a disk that holds the node where that one was blank."""
         wipe = self.trace("wipe")
-        began = next(mark.at for mark in self.recording.marks if mark.what == "finish install/wipe")
+        began = next(mark.at for mark in self.marks if mark.what == "finish install/wipe")
         end = self.recording.stretch("install")[1]
         wiped = len(wipe.entries)
         entries = [*wipe.entries, *self._entries[began:end]]
         healthy = [mark for mark in wipe.marks if mark.healthy]
-        told = [mark for mark in self.recording.marks if mark.at <= end]
+        told = [mark for mark in self.marks if mark.at <= end]
         later = [replace(mark, at=wiped + max(mark.at - began, 0)) for mark in told]
         return replace(wipe, name=REINSTALL, entries=entries, end=len(entries), marks=[*healthy, *later])
 
     @cached_property
     def partitions(self) -> Mapping[str, gpt.Entry]:
         """What the table of the finished disk says, by labels."""
-        content = Content(self._store, DISK_BYTES, {TABLE: (0, FIRST_PARTITION)})
-        for entry in self._entries:
-            content.apply(entry)
-        found = Eyes(content, Brought({}, frozenset())).partitions
+        finished = self._disk(self._entries, {TABLE: (0, FIRST_PARTITION)})
+        found = Eyes(finished, NOTHING_BROUGHT).partitions
         assert list(found) == [row.label for row in PARTITIONS], f"the recording ends with {found}"
         return found
 
@@ -124,8 +132,12 @@ class Lab:
 
     def content(self, trace: Trace) -> Content:
         """The disk as a trace begins."""
-        content = Content(trace.store, DISK_BYTES, self.regions)
-        for entry in trace.entries[: trace.begin]:
+        return self._disk(trace.entries[: trace.begin], self.regions)
+
+    def _disk(self, entries: Iterable[Entry], regions: Mapping[str, tuple[int, int]]) -> Content:
+        """What was blank, behind these writes."""
+        content = Content(self._store, DISK_BYTES, regions)
+        for entry in entries:
             content.apply(entry)
         return content
 

@@ -45,10 +45,6 @@ class Notes:
         at = SUPERBLOCK.unpack(head)[2] if len(head) == SUPERBLOCK.size else 0
         self.marks.append(Mark(at, what, acknowledged, **facts))
 
-    def note_from_the_start(self, what: str, **facts: Any) -> None:
-        """What holds as soon as the disk is a node, however early that is."""
-        self.marks.insert(0, Mark(0, what, **facts))
-
     def on_event(self, event: Event) -> None:
         """A report came."""
         kind = event.get("event_type")

@@ -5,9 +5,7 @@ One log holds it all, from the blank disk on; each phase is a stretch of it, and
 
 from __future__ import annotations
 
-import json
 import random
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -30,14 +28,6 @@ NEWER = "newer.medium"
 NEWER_DEVICE = "/dev/disk/by-id/virtio-NEWER"
 BALLAST_BYTES = 9 * MIB
 """By which the initrd of the second image is larger: what lies behind it in the slot does not lie where it lay."""
-CONFIG_OF_INSTALL = """
-import json, pathlib
-config = pathlib.Path("/config")
-last = (config / "autoinstall/install.json").stat().st_ctime_ns
-files = [path for path in config.rglob("*") if path.is_file() and path.stat().st_ctime_ns <= last]
-print(json.dumps({str(path.relative_to(config)): path.read_text() for path in files}))
-"""
-"""Run on a node: what the install put on Config, its record last, and nobody wrote to since: files and content."""
 SSH_LIMIT_S = 120
 UPGRADE_LIMIT_S = 300
 
@@ -96,10 +86,8 @@ def install(session: Session) -> None:
 
 
 def first_boot(session: Session) -> None:
-    """GRUB counts, the node comes up, and is marked good. What it finds on Config was there with the commit."""
+    """GRUB counts, the node comes up, and is marked good."""
     session.comes_up("A")
-    config = json.loads(as_root(session.machine, f"python3 -c {shlex.quote(CONFIG_OF_INSTALL)}"))
-    session.notes.note_from_the_start("what the install put on Config", config=config)
     session.notes.note("marked good", state={"a_ok": True, "primary": "A", "b_ok": False, "b_try": 3})
 
 
