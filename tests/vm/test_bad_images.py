@@ -42,7 +42,8 @@ class Bad:
     """What is wrong with an image, or with a node that boots it, and what is said of it.
 
     `vmlinuz` is what it has for a kernel, empty for no such file. `rots` is the file of the slot in which a bit flips
-    later. `kernel_line` is what the platform kept of it.
+    later. `kernel_line` is what the platform kept of it: in an ERST, whose driver is in the kernel; or, unless the
+    initramfs ends `at_once`, in the variables of UEFI, whose driver is in there.
     """
 
     why: str
@@ -51,6 +52,7 @@ class Bad:
     vmlinuz: bytes | None = None
     rots: str = ""
     kernel_line: str = ""
+    at_once: bool = False
     more: tuple[str, ...] = ()
 
     @property
@@ -116,7 +118,7 @@ NO_KERNEL = b"no kernel at all\n" * 512
 BAD = {
     "no-kernel": Bad(NOT_LOADED, vmlinuz=b""),
     "kernel": Bad(NOT_LOADED, vmlinuz=NO_KERNEL),
-    "panic": Bad(NO_WORD, initramfs=PANIC, kernel_line="Attempted to kill init"),
+    "panic": Bad(NO_WORD, initramfs=PANIC, kernel_line="Attempted to kill init", at_once=True),
     "initramfs": Bad("no root today", initramfs=hook("die 'no root today'")),
     "stuck": Bad("it did not get to the system in time; waiting: dracut-mount.service", initramfs=STUCK),
     "kernel-rots": Bad(NOT_LOADED, rots="vmlinuz"),
@@ -155,7 +157,8 @@ def test_an_image_that_does_not_come_up_gives_way_and_the_old_one_says_why(
     waiting = SlotState(Slot.B, MOST_TRIES, True, 1 if bad.is_loaded else 2, False)
     disk = Finished(live, finished).copy(tmp_path, {**SHELL, **bad.etc}, waiting)
     new = put_bad(bad, disk, image, tmp_path / "new")
-    more = (*bad.more, *erst(tmp_path / "erst"))
+    memory = erst(tmp_path / "erst") if firmware is Firmware.BIOS or bad.at_once else ()
+    more = (*bad.more, *memory)
     hardware = Hardware(firmware, disks=(Disk(disk.path),), reboots=True, more=more)
     with Machine(hardware, tmp_path, name="node") as machine:
         machine.wait_for_line("^autoinstall: booting slot B", BAD_LIMIT_S)
