@@ -77,7 +77,7 @@ def test_the_smallest_machine_becomes_a_node(
     image: Image, tmp_path: Path, firmware: Firmware, memory_mib: int
 ) -> None:
     disk = Disk(new_disk(tmp_path / "TARGET0.raw"), boot_index=1)
-    live = Hardware(firmware, (disk,), image.iso, booted_with(image, LINE), memory_mib)
+    live = Hardware(firmware, (disk,), image.iso, direct=booted_with(image, LINE), memory_mib=memory_mib)
     with Machine(live, tmp_path, name="live") as machine:
         result = machine.result(LIVE_LIMIT_S + INSTALL_LIMIT_S)
     assert result["result"] == "installed", result
