@@ -79,7 +79,7 @@ def _configure(tree: Path) -> None:
         (tree / PLACE / name).mkdir(parents=True)
     (tree / PLACE / "system.conf").write_text(SYSTEM_CONF)
     (tree / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
-    key = ["-keyout", tree / PLACE / "key.pem", "-out", tree / PLACE / "cert.pem"]
+    key = ["-keyout", f"{tree / PLACE}/key.pem", "-out", f"{tree / PLACE}/cert.pem"]
     words = ["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", *key, "-subj", "/CN=bench", "-days", "9999"]
     subprocess.run(words, check=True, capture_output=True)
 

@@ -44,7 +44,7 @@ class Node(Host):
     def read_text(self, path: str | Path) -> str:
         return self.files[str(path)] if str(path) in self.files else super().read_text(path)
 
-    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = 0) -> None:
         if not holds():
             raise TookTooLong(f"waited {limit_s:.0f} s for {what}")
 

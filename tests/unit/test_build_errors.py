@@ -113,7 +113,7 @@ def test_an_ordinary_user_needs_sub_ids(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_too_little_room_is_told_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(0, 0, 99 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 99 << 20))
     with pytest.raises(NoSpace) as caught:
         Cache(tmp_path, Recorded()).get(Product("base", {}, needs_mib=1000), lambda place: pytest.fail("made"))
     assert str(caught.value) == f"building the base: 1000 MiB are needed below {tmp_path}, 99 MiB are free"

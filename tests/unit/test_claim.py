@@ -21,7 +21,12 @@ from tests.unit.machines import VDA, VDB
 def claimed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The disks that were claimed."""
     paths: list[str] = []
-    monkeypatch.setattr(block, "claim", lambda path: paths.append(path) or -1)
+
+    def claim(path: str) -> int:
+        paths.append(path)
+        return -1
+
+    monkeypatch.setattr(block, "claim", claim)
     return paths
 
 

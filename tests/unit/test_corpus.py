@@ -12,7 +12,7 @@ import pytest
 from autoinstall import chosen, layout, network, paths, pin, plan, select, stacks
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk
-from autoinstall.grammar_disks import Clause, DiskBy, Key
+from autoinstall.grammar_disks import Clause, DiskBy, DiskSelector, Key
 from tests.unit.captured import LINES
 from tests.unit.corpus import EXACTLY_ONE, NO_NIC, ROWS, Row
 from tests.unit.machines import asked
@@ -64,7 +64,7 @@ def answer_or_crash(row: Row) -> str:
 def take_away(rule: str | DiskBy | Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on the rule lets everything pass."""
     if isinstance(rule, DiskBy):
-        monkeypatch.setitem(select._UNLIKE, rule, lambda disk, selector: "")  # type: ignore[arg-type]
+        monkeypatch.setitem(select._UNLIKE, rule, lambda disk, selector: "")
     elif isinstance(rule, Key):
         holds = select._holds
         monkeypatch.setattr(select, "_holds", lambda clause, disk: _is_of(clause, rule) or holds(clause, disk))
@@ -85,7 +85,7 @@ def _is_of(clause: Clause, key: Key) -> bool:
     return clause.key is key
 
 
-def _first(selector: select.DiskSelector, disks: tuple[Disk, ...], **_: bool) -> Disk:
+def _first(selector: DiskSelector, disks: tuple[Disk, ...], **_: bool) -> Disk:
     """As oVirt Node chose: the first that fits."""
     fitting = [disk for disk in disks if not select.why_not(disk, selector)]
     return fitting[0] if fitting else select.select_disk(selector, disks)

@@ -32,7 +32,7 @@ def test_a_page_without_its_marks_or_with_more_is_refused(text: str) -> None:
 
 @pytest.mark.runs_programs
 def test_the_man_page_is_one() -> None:
-    words = ["groff", "-man", "-dAD=l", "-ww", "-Kutf8", "-Tutf8", DOCS / "autoinstall.cmdline.7"]
+    words = ["groff", "-man", "-dAD=l", "-ww", "-Kutf8", "-Tutf8", str(DOCS / "autoinstall.cmdline.7")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(row.name in done.stdout for row in PARAMETERS)
@@ -41,7 +41,7 @@ def test_the_man_page_is_one() -> None:
 def completions(*words: str) -> list[str]:
     """What bash offers for the last of these words."""
     script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _autoinstall; printf "%s\\n" "${COMPREPLY[@]}"'
-    argv = ["bash", "-euc", script, DOCS / "autoinstall.bash", *words]
+    argv = ["bash", "-euc", script, str(DOCS / "autoinstall.bash"), *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.split("\n") if line]
 

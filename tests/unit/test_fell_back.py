@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, Refused
-from autoinstall.node import fallback, health, markgood, ondisk, records, rollback, status
+from autoinstall.node import fallback, health, markgood, ondisk, records, roles, rollback, status
 from autoinstall.node.health import Finding, Health
 from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
@@ -30,7 +30,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     write_state(esp, FELL)
     monkeypatch.setattr(ondisk, "this_node", lambda host: None)
     monkeypatch.setattr(ondisk, "read_node", lambda host, _: found["node"])
-    monkeypatch.setattr(markgood.roles, "follow", lambda host, state: found.update(followed=state))
+    monkeypatch.setattr(roles, "follow", lambda host, state: found.update(followed=state))
     monkeypatch.setattr(fallback, "TRIALS", node.root / "log/trials.jsonl")
     monkeypatch.setattr(fallback, "PSTORE", node.root / "pstore")
     config = node.root / "config"

@@ -24,7 +24,7 @@ class Blkid(Host):
         self.uuids = uuids
 
     def run(self, *argv: object, doing: str, how: Run = USUAL) -> Completed:
-        blocks = []
+        blocks: list[str] = []
         for device in map(str, argv[4:]):
             if device not in self.uuids:
                 return Completed(2, "\n".join(blocks), "")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoinstall import block
 from autoinstall.errors import ImageInvalid
 from autoinstall.facts import LiveImage
 from autoinstall.host import Host
@@ -51,7 +52,7 @@ def test_a_slot_is_progress_while_it_is_written_and_while_it_is_read_back(
     (tmp_path / "slot").mkdir()
     Path(image.directory, "manifest.json").write_bytes(render_manifest(SMALL))
     monkeypatch.setattr(steps_image, "mounted", lambda *_: nullcontext(tmp_path / "slot"))
-    monkeypatch.setattr(steps_image.block, "partition_path", lambda disk, number: f"{disk}{number}")
+    monkeypatch.setattr(block, "partition_path", lambda disk, number: f"{disk}{number}")
     host, told = Host(), list[tuple[int, int]]()
     host.progress = lambda done, total: told.append((done, total))
     step = SlotImage(image, SLOT, PART, "/dev/vda")

@@ -178,8 +178,13 @@ def test_keys_are_fetched_where_a_node_is_made_and_not_where_there_is_one(
     """A node must not need the server of its keys to be booted from a medium that is left in."""
     fetched: list[str] = []
     facts = able()
+
+    def from_server(name: str, url: str, host: Host) -> bytes:
+        fetched.append(url)
+        return FILE.encode()
+
     monkeypatch.setattr(sources, "BUNDLE", Path("/"))
-    monkeypatch.setattr(sources, "_from_server", lambda name, url, host: fetched.append(url) or FILE.encode())
+    monkeypatch.setattr(sources, "_from_server", from_server)
     monkeypatch.setattr(story, "find_image", lambda *_: tmp_path)
     monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
     monkeypatch.setattr(story, "Hashing", lambda *_: None)

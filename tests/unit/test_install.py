@@ -134,7 +134,7 @@ class Shell(Host):
         self.ran.append(tuple(str(word) for word in argv))
         return Completed(0, "", "")
 
-    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = 0) -> None:
         assert not holds()
         story.BREAK.unlink()
         assert holds()
@@ -221,7 +221,9 @@ def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monk
     def no_shell(*_: object) -> None:
         raise ToolFailed("opening a shell: systemctl: Unit not found.")
 
-    told, started, said = Memory(), [], []
+    told = Memory()
+    started: list[str] = []
+    said: list[str] = []
     monkeypatch.setattr(story, "Memory", lambda: told)
     monkeypatch.setattr(story, "Servers", Memory)
     for name in ("ready", "everywhere"):
@@ -234,7 +236,7 @@ def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monk
     monkeypatch.setattr(story, "deliver", lambda *_: [])
     monkeypatch.setattr(story, "_break_at", no_shell)
     monkeypatch.setattr(story, "_leave", lambda unit, host: started.append(unit))
-    monkeypatch.setattr(story.Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
+    monkeypatch.setattr(Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
     assert story.main(argparse.Namespace(cmdline="storage_init autoinstall.break=pre-reboot"), Host()) == 0
     assert started == ["autoinstall-reboot.service"]
     assert said == ["autoinstall: leaving this system: opening a shell: systemctl: Unit not found."]
@@ -260,6 +262,6 @@ def test_a_machine_that_cannot_be_left_stays_and_says_why(
         raise error
 
     monkeypatch.setattr(host, "run", run)
-    monkeypatch.setattr(story.Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
+    monkeypatch.setattr(Consoles, "of_this_machine", lambda: argparse.Namespace(say=said.append))
     story._leave("autoinstall-reboot.service", host)
     assert said == [f"autoinstall: leaving this system: {error}"]

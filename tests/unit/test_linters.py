@@ -57,7 +57,7 @@ def test_ruff_would_format_nothing_differently() -> None:
 
 
 def test_types_are_strict() -> None:
-    content(tool("mypy"), "--strict", "--no-error-summary", "autoinstall")
+    content(tool("mypy"), "--strict", "--no-error-summary", "autoinstall", "tests")
 
 
 def test_shell_is_clean() -> None:

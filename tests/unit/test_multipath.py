@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoinstall import block, multipath
-from autoinstall.errors import Refused
+from autoinstall.errors import DeviceLost, Refused
 from autoinstall.facts import Disk
 from autoinstall.host import USUAL, Completed, Host, Run
 from autoinstall.multipath import add_partition, assemble, forget_partitions
@@ -104,7 +104,7 @@ def content(monkeypatch: pytest.MonkeyPatch, sys_block: Path) -> dict[str, bytes
 
     def read(path: str, offset: int, size: int) -> bytes:
         if not there[path]:
-            raise block.DeviceLost("a passive path")
+            raise DeviceLost("a passive path")
         return there[path]
 
     monkeypatch.setattr(block, "read_direct", read)

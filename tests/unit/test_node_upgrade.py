@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from autoinstall import block
 from autoinstall.errors import BadUsage, CannotHere, ImageInvalid, NoSpace, Refused, StateUnreadable, ToolFailed
 from autoinstall.host import Completed, Host
 from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
@@ -96,10 +98,8 @@ def test_what_is_no_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ImageInvalid, match="holds no image"):
         _look(str(tmp_path))
 
-    @contextmanager
-    def mounted(host: Host, file: Path) -> Iterator[Path]:
+    def mounted(*_: object) -> None:
         raise ToolFailed("mounting it: wrong fs type")
-        yield
 
     monkeypatch.setattr(staging, "mounted_file", mounted)
     (tmp_path / "photo.jpg").touch()
@@ -145,7 +145,7 @@ def test_staging_takes_the_first_place_with_room_once_nothing_is_left_of_before(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = {"/data": 0, "/var/log": 1 << 40}
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda path: argparse.Namespace(free=free[str(path)]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: argparse.Namespace(free=free[str(path)]))
     assert staging.stage_for(SMALL, node) == Path("/var/log/autoinstall/upgrade")
     free["/data"] = 1 << 40
     assert staging.stage_for(SMALL, node) == Path("/data/autoinstall-upgrade")
@@ -350,8 +350,8 @@ def test_labels_follow_the_slot_state_with_one_write_each(
         wrote.append(device)
         disks[device] = disks[device][:start] + data + disks[device][start + sector :]
 
-    monkeypatch.setattr(roles.block, "read_direct", lambda device, start, size: disks[device][start : start + size])
-    monkeypatch.setattr(roles.block, "write_direct", write)
+    monkeypatch.setattr(block, "read_direct", lambda device, start, size: disks[device][start : start + size])
+    monkeypatch.setattr(block, "write_direct", write)
     for state, labels, writes in (
         (SlotState(Slot.A, 3, True, 3, False), (b"Root", b"RootBackup"), ["/dev/vda4"]),
         (SlotState(Slot.B, 3, True, 0, False), (b"Root", b"RootBackup"), []),  # B fell back

@@ -11,7 +11,7 @@ import pytest
 
 from autoinstall.errors import EXIT_ASKED, BadRecipe
 from autoinstall.image.build import SHIPPED, read_recipe
-from autoinstall.image.recipe import LAST_ALLOTTED_ID, PythonPin, User, parse_recipe
+from autoinstall.image.recipe import LAST_ALLOTTED_ID, AccountId, PythonPin, User, parse_recipe
 from tests.documents import DOCS
 
 GOOD = """
@@ -108,8 +108,8 @@ def test_a_recipe_that_extends_another_adds_to_its_lists_and_replaces_the_rest()
         kernel="linux-image-cloud-amd64",
         components=("non-free-firmware",),
         packages=(*good.packages, "firmware-bnx2"),
-        users=(User("sshd", 203, 203, "/nonexistent"), good.users[1]),  # type: ignore[arg-type]
-        groups={"kvm": 224, "disks": 230},
+        users=(User("sshd", AccountId(203), AccountId(203), "/nonexistent"), good.users[1]),
+        groups={"kvm": AccountId(224), "disks": AccountId(230)},
         masked_units=("a.service",),
     )
 

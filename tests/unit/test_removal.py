@@ -188,5 +188,5 @@ def test_what_is_about_a_node_offers_no_disk_without_one(line: str, disks: tuple
     facts, request = _facts(*disks), asked(line)
     decide = {Action.UNINSTALL: make_removal, Action.UPGRADE: select_node, Action.INSTALL: make_plan}[request.action]
     with pytest.raises(Refused) as caught:
-        decide(request, facts)  # type: ignore[operator]
+        decide(request, facts)
     assert caught.value.hint == hint

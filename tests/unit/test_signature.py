@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from email.message import Message
 from io import BytesIO
@@ -12,8 +13,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+from autoinstall import block, live, probe
 from autoinstall import install as story
-from autoinstall import live, probe
 from autoinstall.cmdline import parse
 from autoinstall.errors import EXIT_HERE, ImageInvalid, NotTrusted, ToolMissing
 from autoinstall.facts import LiveImage
@@ -37,7 +38,7 @@ GOOD_SAYS = "[GNUPG:] GOODSIG 77C9A0405785C9B5 builder\n[GNUPG:] VALIDSIG F1A8 2
 def signed(keys: Keys, how: str) -> bytes | None:
     """What lies beside the manifest."""
     good = keys.sign("builder", MANIFEST_BYTES)
-    return {
+    ways: dict[str, Callable[[], bytes | None]] = {
         "good": lambda: good,
         "armored": lambda: keys.sign("builder", MANIFEST_BYTES, "-ab"),
         "ahead": lambda: keys.sign("ahead", MANIFEST_BYTES, when=YEARS_AHEAD),
@@ -53,7 +54,8 @@ def signed(keys: Keys, how: str) -> bytes | None:
         "mixed": lambda: good + keys.sign("stranger", MANIFEST_BYTES),
         "twice": lambda: good + good,
         "unsigned": lambda: None,
-    }[how]()
+    }
+    return ways[how]()
 
 
 @pytest.mark.runs_programs
@@ -250,23 +252,12 @@ def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is mounted of the slot that is written."""
     place = tmp_path / "slot"
     place.mkdir()
-
-    class Mounted:
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def __enter__(self) -> Path:
-            return place
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(image_step, "mounted", Mounted)
-    monkeypatch.setattr(image_step.block, "partition_path", lambda disk, number: f"{disk}{number}")
-    monkeypatch.setattr(image_step.block, "write_file_direct", lambda path, pieces: None)
-    monkeypatch.setattr(image_step, "_digest", lambda pieces: next(digests))
-    monkeypatch.setattr(image_step.block, "chunks_direct", lambda path: None)
     digests = iter([file.sha256 for file in MANIFEST.files] * 9)
+    monkeypatch.setattr(image_step, "mounted", lambda *_: nullcontext(place))
+    monkeypatch.setattr(block, "partition_path", lambda disk, number: f"{disk}{number}")
+    monkeypatch.setattr(block, "write_file_direct", lambda path, pieces: None)
+    monkeypatch.setattr(image_step, "_digest", lambda pieces: next(digests))
+    monkeypatch.setattr(block, "chunks_direct", lambda path: None)
     return place
 
 

@@ -34,8 +34,8 @@ LINE = "storage_init autoinstall.words=LABEL=WORDS:/node.words quiet autoinstall
 class Patient(Host):
     """A host that does not wait."""
 
-    def wait_for(self, what: str, holds: object, limit_s: float) -> None:
-        if not holds():  # type: ignore[operator]
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = 0) -> None:
+        if not holds():
             raise TookTooLong(what)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from autoinstall import carry, fromedium, gpt, layout, localboot
+from autoinstall import block, carry, fromedium, gpt, layout, localboot
 from autoinstall import install as story
 from autoinstall.errors import EXIT_HERE, DeviceLost, MountFailed, NotDone, Refused, StateUnreadable, Stopped
 from autoinstall.execute import execute
@@ -29,7 +29,8 @@ from autoinstall.report.sinks import Memory
 from autoinstall.sizes import MIB
 from autoinstall.slotcfg import render_slot_cfg
 from autoinstall.slots import Slot, SlotState, disarm, flip, fresh, render_env
-from autoinstall.steps import MadeAnew, upgrade, upgrade_steps
+from autoinstall.space import Space
+from autoinstall.steps import MadeAnew, filesystems, upgrade, upgrade_steps
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MACHINE, MANIFEST, VDA, VDB, asked
 from tests.unit.test_upgrade import NEW, OLD
@@ -154,12 +155,10 @@ def test_from_the_flip_on_no_signal_is_heard(esp: Path, ignored: list[int]) -> N
 
 
 def test_a_slot_is_made_anew_with_the_label_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoinstall.steps import filesystems
-
     ran: list[tuple[str, ...]] = []
     zeroed: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(filesystems.block, "partition_path", lambda disk, number: f"{disk}{number}")
-    monkeypatch.setattr(filesystems.block, "write_zeros", lambda *where: zeroed.append(where))
+    monkeypatch.setattr(block, "partition_path", lambda disk, number: f"{disk}{number}")
+    monkeypatch.setattr(block, "write_zeros", lambda *where: zeroed.append(where))
     host = Host()
     monkeypatch.setattr(host, "run", lambda *argv, doing: ran.append(argv))
     partition = replace(PART, number=3, label="Root-A", filesystem_label="Root")
@@ -172,7 +171,7 @@ def test_a_slot_is_made_anew_with_the_label_of_a_backup(monkeypatch: pytest.Monk
 
 
 def test_the_table_of_a_node_tells_its_partitions() -> None:
-    planned = layout.place(UUID(int=3), layout.Space(VDA.size_bytes, 512, 1 << 30))
+    planned = layout.place(UUID(int=3), Space(VDA.size_bytes, 512, 1 << 30))
     table = gpt.render(planned)
     header = gpt.parse_header(table.primary)
     assert header
@@ -274,10 +273,8 @@ def test_a_line_that_stays_forces_an_image_once(
 def test_where_it_cannot_be_counted_that_an_image_is_forced_no_slot_is_touched(
     esp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextmanager
-    def mounted(host: Host, device: str, *options: str) -> Iterator[Path]:
+    def mounted(*_: object) -> None:
         raise MountFailed("mounting /dev/vda5: Structure needs cleaning")
-        yield
 
     monkeypatch.setattr(upgrade, "mounted", mounted)
     monkeypatch.setattr(upgrade, "partition_of_node", lambda disk, label: label)

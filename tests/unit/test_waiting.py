@@ -32,10 +32,10 @@ class Clock(Host):
     def monotonic_s(self) -> float:
         return self.now_s
 
-    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float) -> None:
+    def wait_for(self, what: str, holds: Callable[[], bool], limit_s: float, interval_s: float = TICK_S) -> None:
         end_s = self.now_s + limit_s
         while not holds():
-            self.now_s += TICK_S
+            self.now_s += interval_s
             if self.now_s > end_s:
                 raise TookTooLong(what)
 
@@ -64,8 +64,13 @@ def test_the_disk_of_a_reinstall_is_known_by_its_node(monkeypatch: pytest.Monkey
 def test_a_map_is_asked_for_by_its_own_name_before_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     there = iter([(), MACHINE.disks])
     joined: list[Host] = []
+
+    def join(host: Host) -> bool:
+        joined.append(host)
+        return True
+
     monkeypatch.setattr(probe, "_fits", lambda *_: bool(next(there)))
-    monkeypatch.setattr(probe, "join_paths", lambda host: joined.append(host) is None)
+    monkeypatch.setattr(probe, "join_paths", join)
     clock, said = wait(monkeypatch, "storage_init=/dev/mapper/3600a0b80000f1a2b")
     assert (clock.now_s, said, joined) == (0, [], [clock])
 

@@ -98,7 +98,7 @@ def zfs() -> Made:
 def luks(disk: Path) -> None:
     """A container, by cryptsetup."""
     fast = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
-    words = ["cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *fast, "--key-file", "-", disk]
+    words = ["cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *fast, "--key-file", "-", str(disk)]
     subprocess.run(words, input=b"secret", check=True)
 
 

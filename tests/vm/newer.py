@@ -59,7 +59,7 @@ def put_image(disk: DiskImage, slot: str, image: Image) -> None:
 def write_iso(image: Image, path: Path) -> Path:
     """An ISO with an image where a medium has it; nothing boots from it."""
     grafts = [f"/autoinstall/{name}={image.place / name}" for name in (*FILE_NAMES, MANIFEST_NAME)]
-    words = ["xorriso", "-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-output", path, *grafts]
+    words = ["xorriso", "-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-output", str(path), *grafts]
     subprocess.run(words, check=True, capture_output=True)
     return path
 

@@ -90,7 +90,7 @@ def rot(disk: DiskImage, image: Image, what: str, slot: str = "Root-A") -> None:
 
 def boots_until_it_gives_way(machine: Machine, slots: str) -> None:
     """Each boot of one slot panics and says why; the last one is of the other slot."""
-    *rotten, sound = slots
+    rotten, sound = slots[:-1], slots[-1]
     for slot in rotten:
         assert machine.wait_for_line(BOOTING, BOOT_LIMIT_S, NOTHING).group(1) == slot
         machine.wait_for_line(ROTTEN, BOOT_LIMIT_S, NOTHING)

@@ -120,7 +120,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 def publish(image: Image, site: Server, words: str) -> None:
     """What `autoinstall pxe` makes of the image and a line, where the server hands it out from now on."""
-    options = ["--url", f"http://{HOST}:{site.port}", "--cmdline", words, "-o", site.place]
+    options = ["--url", f"http://{HOST}:{site.port}", "--cmdline", words, "-o", str(site.place)]
     subprocess.run([sys.executable, "-m", "autoinstall", "pxe", image.place, *options], cwd=ROOT, check=True)
 
 

@@ -182,7 +182,7 @@ def test_a_partition_that_somebody_put_behind_a_node_harms_neither(
 ) -> None:
     disk = Disk(DiskImage(finished).copy(tmp_path / "TARGET0.raw").path, boot_index=None)
     os.truncate(disk.path, disk.path.stat().st_size + 64 * MIB)
-    more = ["sfdisk", "--quiet", "--append", "--no-reread", disk.path]
+    more = ["sfdisk", "--quiet", "--append", "--no-reread", str(disk.path)]
     subprocess.run(more, input=b"size=16MiB, name=scratch\n", check=True)
     before = DiskImage(disk.path).digest()
     with live.start(tmp_path, disk) as machine:

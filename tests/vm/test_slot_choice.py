@@ -78,7 +78,7 @@ def _put(disk: Path, offset: int, content: bytes) -> None:
 
 
 def _boot_file(image: Image, name: str) -> bytes:
-    words = ["unsquashfs", "-cat", image.place / "root.squashfs", f"usr/lib/autoinstall/boot/{name}"]
+    words = ["unsquashfs", "-cat", f"{image.place}/root.squashfs", f"usr/lib/autoinstall/boot/{name}"]
     return subprocess.run(words, check=True, capture_output=True).stdout
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.vm
 LOADS = "invalid magic number"
 """Of what GRUB would start: here it is no kernel."""
 MISMATCH = "HASH MISMATCH"
-CASES = {
+CASES: dict[str, dict[str, bytes | None]] = {
     "sound": {},
     "none": {SLOT_SUMS: None},
     "initrd.img": {"initrd.img": b"rotten"},
