@@ -27,12 +27,14 @@ NOT_STARTED = (DeviceLost, MountFailed, StateUnreadable, ToolFailed)
 
 
 def load_installed(host: Host, disk: str) -> Slot:
-    """Pick a slot of the node on `disk`, count the attempt, and have its kernel loaded for kexec.
+    """Pick a slot of the node on `disk`, have its kernel loaded for kexec, and count the attempt.
 
-    Raises StateUnreadable or another error of exit code 4; then nothing is loaded.
+    Raises StateUnreadable or another error of exit code 4; then nothing is loaded, and nothing counted: GRUB may boot
+    what this kernel does not take.
     """
-    slot, menu = _counted(host, disk)
+    slot, menu = _menu(host, disk)
     menu.load(slot, host)
+    menu.count(host)
     return slot
 
 
@@ -40,22 +42,24 @@ def load_either(host: Host, disk: str, sinks: Sequence[Sink]) -> Slot:
     """The same, and where the slot cannot be started the other one is: within the same attempt, and whatever attempts
     it has itself, as the fallback of GRUB's menu. For a machine that a reboot would bring back to this medium.
     """
-    slot, menu = _counted(host, disk)
+    slot, menu = _menu(host, disk)
     try:
         menu.load(slot, host)
     except NOT_STARTED as error:
         warn([f"slot {slot} cannot be started, and slot {slot.other} is tried: {error}"], host, sinks)
         slot = slot.other
         menu.load(slot, host)
+    menu.count(host)
     return slot
 
 
 @dataclass(frozen=True)
 class _Menu:
-    """The menu that GRUB makes of a slot state. `always`: what every entry's line ends with."""
+    """The menu that GRUB makes of a slot state. `counted` is what it then saves; `always` ends every entry's line."""
 
     disk: str
     state: SlotState
+    counted: SlotState
     always: str
 
     def load(self, slot: Slot, host: Host) -> None:
@@ -70,6 +74,15 @@ class _Menu:
             reason = f"slot {slot.value} of {self.disk} cannot be read: {error}"
             raise StateUnreadable(reason, hint="boot the disk") from error
 
+    def count(self, host: Host) -> None:
+        """Count the attempt, before it begins: what is loaded starts only when this system ends."""
+        try:
+            with mounted(host, partition_of_node(self.disk, "EFI")) as esp:
+                write_state(esp, self.counted)
+        except AutoinstallError:
+            host.run("kexec", "--unload", doing="unloading a boot that could not be counted")
+            raise
+
     def _line(self, slot: Slot, slot_cfg: bytes) -> str:
         trial = "rd.autoinstall.trial=1" if self.state.on_trial(slot) else ""
         words = [kernel_arguments_of(slot_cfg), f"rd.autoinstall.slot={slot.value}", trial, self.always]
@@ -82,16 +95,15 @@ def _look(root: Path) -> None:
         raise StateUnreadable(f"{' or '.join(SUMMED)} is not what {SLOT_SUMS} says", hint="boot the disk")
 
 
-def _counted(host: Host, disk: str) -> tuple[Slot, _Menu]:
-    """The slot whose turn it is, its attempt counted. A grub.cfg that cannot be read keeps no node from its boot."""
-    with mounted(host, partition_of_node(disk, "EFI")) as esp:
+def _menu(host: Host, disk: str) -> tuple[Slot, _Menu]:
+    """The slot whose turn it is. A grub.cfg that cannot be read keeps no node from its boot."""
+    with mounted(host, partition_of_node(disk, "EFI"), "ro") as esp:
         state = read_state_files(esp)
         slot, counted = pick(state)
-        write_state(esp, counted)
         always = ""
         with suppress(OSError):
             always = words_of_every_boot((esp / GRUB_CFG).read_bytes())
-    return slot, _Menu(disk, state, always)
+    return slot, _Menu(disk, state, counted, always)
 
 
 def kexec_or_reboot(disk: str, host: Host, sinks: Sequence[Sink]) -> dict[str, str]:

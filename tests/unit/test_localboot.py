@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoinstall import localboot
-from autoinstall.errors import MountFailed, Stopped, ToolFailed
+from autoinstall.errors import MountFailed, StateUnreadable, Stopped, ToolFailed
 from autoinstall.host import Host
 from autoinstall.image.layers import NODE_GRUB_CFG, node_menu
 from autoinstall.localboot import kexec_or_reboot, load_either
@@ -45,6 +46,9 @@ class Node(Host):
         (self.place / name).write_bytes(data)
 
     def run(self, *argv: str | Path, doing: str) -> None:  # type: ignore[override]
+        if argv == ("kexec", "--unload"):
+            self.lines.pop()
+            return
         assert argv[:2] == ("kexec", "--load")
         if error := self.broken.get(f"kernel of {Path(argv[2]).parent.name}"):
             raise error
@@ -132,6 +136,7 @@ def test_a_node_with_no_slot_to_start_is_an_error_of_the_last(node: Node) -> Non
     node.broken = {"Root-A": BROKEN["Root-A"], "kernel of Root-B": ToolFailed("loading slot B: it said nothing")}
     with pytest.raises(ToolFailed, match="loading slot B"):
         load_either(node, "/dev/vda", [Memory()])
+    assert node.state == GOOD, "a machine that comes back here each time uses no attempt up"
 
 
 def test_who_ends_the_run_does_not_choose_the_other_slot(node: Node) -> None:
@@ -144,6 +149,21 @@ def test_who_ends_the_run_does_not_choose_the_other_slot(node: Node) -> None:
 def test_after_an_upgrade_the_firmware_is_asked_before_the_old_slot(node: Node) -> None:
     """What this kernel does not take, GRUB may: nothing fell back yet."""
     node.broken = {"kernel of Root-B": ToolFailed("loading slot B: kexec exited with 255")}
-    _set(node, TRIAL_B)
+    once = replace(TRIAL_B, b_try=1)
+    _set(node, once)
     assert kexec_or_reboot("/dev/vda", node, [Memory()]) == {"after": "reboot"}
-    assert not node.lines
+    assert (node.lines, node.state) == ([], once)
+
+
+def test_a_boot_that_cannot_be_counted_does_not_stay_loaded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise StateUnreadable("writing the slot state: Input/output error")
+
+    monkeypatch.setattr(localboot, "write_state", fails)
+    assert kexec_or_reboot("/dev/vda", node, [Memory()]) == {"after": "reboot"}
+    assert (node.lines, node.state) == ([], GOOD)
+
+
+def test_an_attempt_is_counted_before_it_begins(node: Node) -> None:
+    assert kexec_or_reboot("/dev/vda", node, [Memory()]) == {}
+    assert (len(node.lines), node.state) == (1, replace(GOOD, a_try=2))
