@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -167,11 +168,17 @@ def read_state_files(esp: Path) -> SlotState:
 
 
 def _read_copies(esp: Path) -> tuple[bytes, bytes]:
-    try:
-        first, second = ((esp / copy).read_bytes() for copy in STATE_COPIES)
-    except OSError as error:
-        raise StateUnreadable(f"reading the slot state: {error}") from error
-    return first, second
+    """Of one whose sectors cannot be read nothing, as GRUB takes it; to write it is what heals a disk's sector."""
+    read, errors = [], []
+    for copy in STATE_COPIES:
+        try:
+            read.append((esp / copy).read_bytes())
+        except OSError as error:
+            read.append(b"")
+            errors.append(error)
+    if len(errors) == len(read) or any(error.errno != errno.EIO for error in errors):
+        raise StateUnreadable(f"reading the slot state: {errors[0]}") from errors[0]
+    return read[0], read[1]
 
 
 @contextmanager

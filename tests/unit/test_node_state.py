@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -143,6 +144,31 @@ def test_a_copy_that_is_gone_is_told(node: Node, esp: Path) -> None:
     (esp / state.STATE_COPIES[0]).unlink()
     with pytest.raises(StateUnreadable, match="reading the slot state"):
         slot_state(node)
+
+
+@pytest.mark.parametrize("bad", [state.STATE_COPIES[:1], state.STATE_COPIES[1:], state.STATE_COPIES])
+def test_of_a_copy_that_cannot_be_read_the_other_one_counts_and_writing_heals_it(
+    node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch, bad: tuple[str, ...]
+) -> None:
+    """As for GRUB. A cut within the write of a physical sector leaves one that answers nothing until written."""
+    write_state(esp, BOTH_GOOD)
+    for copy in bad:
+        (esp / copy).write_bytes(b"?" * len(render_env(BOTH_GOOD)))
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        data = real(path)
+        if data.startswith(b"?"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    if len(bad) == 2:
+        with pytest.raises(StateUnreadable, match="Input/output error"):
+            change_slot_state(node, lambda there: there)
+        return
+    assert change_slot_state(node, lambda there: there) == BOTH_GOOD
+    assert {real(esp / copy) for copy in state.STATE_COPIES} == {render_env(BOTH_GOOD)}
 
 
 def test_the_state_is_not_read_while_it_is_changed(node: Node, esp: Path) -> None:
