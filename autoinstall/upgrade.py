@@ -64,9 +64,15 @@ class OnNode:
         return self.state.primary is slot and self.state.on_trial(slot) and not self.state.tries(slot)
 
     @property
+    def good_ids(self) -> frozenset[str]:
+        """The images of the slots that once came up healthy; the same image may be in both."""
+        return frozenset(self.image_id(slot) for slot in Slot if self.state.good(slot)) - {""}
+
+    @property
     def fallen_ids(self) -> frozenset[str]:
-        """All that were given up: as recorded, and as the slots themselves tell."""
-        return self.fallen | {self.image_id(slot) for slot in Slot if self.fell(slot) and self.image_id(slot)}
+        """All that were given up, as recorded and as the slots themselves tell."""
+        fell = {self.image_id(slot) for slot in Slot if self.fell(slot)}
+        return (self.fallen | fell) - self.good_ids - {""}
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,9 @@ class UpgradePlan:
 def make_upgrade(node: OnNode, offered: NewImage, target_bytes: Mapping[Slot, int]) -> UpgradePlan:
     """Decide. `target_bytes` is the size of each slot.
 
-    ALREADY: the node runs this image, or will at its next boot. FALLEN: it was tried here and given up. Raises
-    Refused (nothing was written) where no slot may be given up for this image.
+    ALREADY: the node runs this image, or will at its next boot; or from a medium, which may stay in, it is first and
+    was left. FALLEN: it was tried here and given up. Raises Refused (nothing was written) where no slot may be given
+    up for this image.
     """
     kept = _kept(node)
     new, old = offered.manifest, node.images.get(kept)
@@ -228,8 +235,11 @@ def _decide(node: OnNode, kept: Slot, offered: NewImage) -> Decision:
     if new in node.fallen_ids:
         heard = Force.FALLEN in offered.force and new not in node.forced
         return Decision.UPGRADE if heard else Decision.FALLEN
-    waiting = state.primary is kept.other and state.tries(kept.other) > 0
-    return Decision.ALREADY if waiting and new == node.image_id(kept.other) else Decision.UPGRADE
+    if state.primary is not kept.other or new != node.image_id(kept.other):
+        return Decision.UPGRADE
+    waits = state.tries(kept.other) > 0
+    left = node.booted is None and kept.other not in node.rotten  # a line that stays would write it at each fallback
+    return Decision.ALREADY if waits or left else Decision.UPGRADE
 
 
 def _refuse_below_floor(node: OnNode, new: Manifest) -> None:

@@ -124,6 +124,29 @@ def test_an_image_that_fell_back_is_not_taken_again_unless_forced(there: OnNode)
     assert decided(once, NEW, Force.FALLEN).decision is Decision.FALLEN
 
 
+@pytest.mark.parametrize(
+    ("left", "offered"),
+    [
+        (SlotState(Slot.B, 3, True, 0, True), NEW),  # a good image panics later, or the power fails, three times
+        (FELL, OLD),  # a slot was made whole again with the image that runs, on a disk that goes bad
+    ],
+)
+def test_a_line_that_stays_does_not_write_at_each_fallback_what_is_first_and_was_left(
+    left: SlotState, offered: Manifest
+) -> None:
+    there = node(left, None, offered)
+    assert decided(there, offered).decision is Decision.ALREADY
+    assert pick(left)[0] is Slot.A
+    assert decided(replace(there, rotten=frozenset({Slot.B})), offered).decision is Decision.UPGRADE
+    assert decided(replace(there, booted=Slot.A), offered).decision is Decision.UPGRADE, "a person asks"
+    assert decided(there, OTHER).decision is Decision.UPGRADE
+
+
+def test_an_image_that_a_good_slot_holds_did_not_fall() -> None:
+    there = replace(node(FELL), fallen=frozenset({OLD.image_id, NEW.image_id}))
+    assert there.fallen_ids == {NEW.image_id}
+
+
 def test_an_upgrade_that_was_cut_short_did_not_fall_back() -> None:
     assert decided(node(disarm(GOOD_A, Slot.B), b=NEW)).decision is Decision.UPGRADE
 
