@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TRIALS = Path("/var/log/autoinstall/trials.jsonl")
 """On Logging, one line for each boot on trial that gave up. boot-failed.sh of the initramfs adds to it too."""
 CHECKED = RUN / "health.json"
+BOOTED = RUN / "slot-name"
+"""The initramfs of this boot wrote it."""
 PSTORE = Path("/var/lib/systemd/pstore")
 EMERGENCY, OWN_UNIT = "emergency.target", "autoinstall-fallback.service"
 LAST_KERNEL_LINES = 6
@@ -70,8 +72,9 @@ def forget_trials() -> None:
 def fallen_now(host: Host) -> dict[str, Any] | None:
     """What this boot fell back from, and why; None where it is the boot that was wanted. Kept on Config.
 
-    `new` is whether that was not known before. To be asked once in a boot: an upgrade that waits looks the same.
-    Where the slot that is first was once good, it is told of and no more: no image is given up.
+    `new` is whether that was not known before. To be asked once in a boot, as early as can be: an upgrade of a few
+    attempts that waits looks the same. Where the slot that is first holds an image that once was good, it is told of
+    and no more: no image is given up.
     """
     if slot_state(host).primary is booted_slot(host):
         return None
@@ -80,7 +83,7 @@ def fallen_now(host: Host) -> dict[str, Any] | None:
     with only_one(host):
         node = read_node(host, this_node(host))
     reasons = _trial_reasons(node.state.primary)
-    entry = entry_for(node, reasons, _last_kernel_lines(host))
+    entry = entry_for(node, reasons, _last_kernel_lines())
     if entry is None or entry["good"]:
         return entry and {**entry, "new": False}
     known = next((one for one in records.fallen() if one.get("image_id") == entry["image_id"]), None)
@@ -98,15 +101,17 @@ def entry_for(node: OnNode, reasons: Sequence[str], kernel_lines: Sequence[str])
     from autoinstall.upgrade import name_of  # of no use to a boot that went well, as all of its kind
 
     slot = node.state.primary
-    left, image, good = node.state.tries(slot), node.images.get(slot), node.state.good(slot)
+    left, image, good = node.state.tries(slot), node.images.get(slot), node.image_id(slot) in node.good_ids
     if node.booted in (None, slot) or not (good or node.state.good(slot.other)):
         return None
-    if good and left == MOST_TRIES:
-        return None  # made first in this boot, by a rollback: the boot loader had counted one
+    if left == MOST_TRIES:
+        return None  # made first in this boot, by an upgrade or a rollback: the boot loader had counted one
     if left and (good or not reasons):
         reasons = [f"the boot loader could not load it, or slot {slot.other} was chosen in its menu"]
-    elif good:
+    elif node.state.good(slot):
         reasons = ["none of its last attempts came to a shutdown, or to ten healthy minutes"]
+    elif good:
+        reasons = reasons or ["none of its attempts was found good"]
     elif not reasons:
         reasons = ["each attempt ended before its health was checked, and left no word"]
     return {
@@ -127,7 +132,7 @@ def to_lines(entry: dict[str, Any]) -> list[str]:
     head = f"fell back from slot {entry['slot']}, image {entry['name']}{left}:"
     if entry.get("good"):
         head = (
-            f"runs slot {Slot(entry['slot']).other}, not slot {entry['slot']}, which is good and was first: "
+            f"runs slot {Slot(entry['slot']).other}, not slot {entry['slot']}, which has a good image and was first: "
             f"image {entry['name']}{left or ', no attempts left'}:"
         )
     return [head, *(f"  {text}" for text in (*entry["reasons"], *entry["kernel"]))]
@@ -145,10 +150,10 @@ def _trial_reasons(slot: Slot) -> list[str]:
     return list(found)[-LAST_REASONS:]
 
 
-def _last_kernel_lines(host: Host) -> list[str]:
+def _last_kernel_lines() -> list[str]:
     """The end of the newest kernel log that the platform kept over the reset (pstore), if it came in this boot."""
-    booted_s = host.wall_clock_s() - host.monotonic_s()
     with suppress(OSError):
+        booted_s = BOOTED.stat().st_ctime  # the clock may have been set since
         logs = [path for path in PSTORE.rglob("dmesg*") if path.stat().st_ctime >= booted_s]
         if logs:
             newest = max(logs, key=lambda path: path.stat().st_mtime)

@@ -108,9 +108,9 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if os.geteuid() != 0:
         reason = "the checks of this node read what only root may: a healthy one would be called degraded"
         raise CannotHere(reason, hint="run this as root")
+    fallen = fell_back_from(host) if args.tell else None  # first: an upgrade may end while the checks wait
     health = check_node(host)
     if args.tell:
-        fallen = _fallen(host)
         if health.on_trial and health.failed:
             keep_reasons(health.slot, [f"{finding.check}: {finding.problem}" for finding in health.failed], host)
         tell(health, fallen)
@@ -161,8 +161,8 @@ def _image_id() -> str:
         return ""
 
 
-def _fallen(host: Host) -> dict[str, Any] | None:
-    """What this boot fell back from; later in it what was told first, and no news: an upgrade that waits looks alike.
+def fell_back_from(host: Host) -> dict[str, Any] | None:
+    """What this boot fell back from (fallback.fallen_now); later in it what was told first, and no news.
 
     That it cannot be told is no reason to be ill.
     """

@@ -64,7 +64,7 @@ def _is_whole(host: Host, slot: Slot) -> bool:
     except Refused:
         return False  # an upgrade makes it anew
     if news:
-        health.tell(health.check_node(host), None)
+        health.tell(health.check_node(host), health.fell_back_from(host))
     return found.whole
 
 

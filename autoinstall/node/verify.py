@@ -19,7 +19,7 @@ from autoinstall.host import Host
 from autoinstall.image.manifest import MANIFEST_NAME, parse_manifest
 from autoinstall.mounts import mounted
 from autoinstall.node import records
-from autoinstall.node.health import check_node, tell
+from autoinstall.node.health import check_node, fell_back_from, tell
 from autoinstall.node.state import booted_slot, change_slot_state, only_one, partitions
 from autoinstall.slots import Slot, mark_bad
 from autoinstall.slotsums import SLOT_SUMS, Sums, differ
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
         for line in (*there.rot, *there.unread) or ["every file is what the manifest says"]:
             print(f"slot {slot}: {line}")
     if news:
-        tell(check_node(host), None)
+        tell(check_node(host), fell_back_from(host))
     return EXIT_OK if all(there.whole for there in found.values()) else EXIT_BROKE
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoinstall.errors import CannotHere, Refused
-from autoinstall.node import fallback, health, markgood, ondisk, records, roles, rollback, status
+from autoinstall.node import fallback, health, markgood, ondisk, records, roles, rollback, status, verify
 from autoinstall.node.health import Finding, Health
 from autoinstall.node.state import slot_state, write_state
 from autoinstall.report.events import Result
@@ -33,6 +33,7 @@ def there(node: Node, esp: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     monkeypatch.setattr(roles, "follow", lambda host, state: found.update(followed=state))
     monkeypatch.setattr(fallback, "TRIALS", node.root / "log/trials.jsonl")
     monkeypatch.setattr(fallback, "PSTORE", node.root / "pstore")
+    monkeypatch.setattr(fallback, "BOOTED", node.root / "run/slot-name")
     config = node.root / "config"
     config.mkdir()
     monkeypatch.setattr(records, "CONFIG", config)
@@ -179,7 +180,7 @@ def test_a_good_slot_that_was_left_is_told_as_long_as_this_boot_runs_and_has_no_
     for _ in range(2):
         health.main(argparse.Namespace(tell=True, json=False), node)
         greeting = health.MOTD.read_text().splitlines()
-        assert greeting[0].startswith("autoinstall: runs slot A, not slot B, which is good and was first: ")
+        assert greeting[0].startswith("autoinstall: runs slot A, not slot B, which has a good image and was first: ")
         assert greeting[2:] == [
             "autoinstall:   Kernel panic - not syncing",
             "This node is healthy: slot A, image 000000000000",
@@ -189,6 +190,40 @@ def test_a_good_slot_that_was_left_is_told_as_long_as_this_boot_runs_and_has_no_
     capsys.readouterr()
     status.main(argparse.Namespace(json=False), node)
     assert greeting[0].removeprefix("autoinstall: ") in capsys.readouterr().out
+
+
+def test_an_upgrade_that_ends_while_the_checks_wait_did_not_fall(
+    node: Node, esp: Path, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health may wait a minute for a NIC, and somebody has logged in."""
+    told = Told(node, monkeypatch)
+    write_state(esp, SlotState(Slot.A, 2, True, 3, False))
+
+    def upgraded(host: object) -> Health:
+        waiting = SlotState(Slot.B, 2, True, 1, False)
+        write_state(esp, waiting)
+        there["node"] = OnNode(waiting, Slot.A, {Slot.A: OLD, Slot.B: NEW})
+        return Health(Slot.A, "0" * 64, False, ())
+
+    monkeypatch.setattr(health, "check_node", upgraded)
+    for _ in range(2):
+        health.main(argparse.Namespace(tell=True, json=False), node)
+    assert (told.results, records.fallen()) == ([], [])
+
+
+def test_news_of_rot_does_not_take_away_what_this_boot_fell_back_from(
+    node: Node, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told(node, monkeypatch)
+    found = Health(Slot.A, "0" * 64, False, ())
+    fallback.keep_reasons(Slot.B, ["health.d/tyre: flat"], node)
+    monkeypatch.setattr(health, "check_node", lambda host: found)
+    health.main(argparse.Namespace(tell=True, json=False), node)
+    monkeypatch.setattr(verify, "check_node", lambda host: found)
+    monkeypatch.setattr(verify, "look", lambda host, slot: verify.Found(("root.squashfs is not what it was",)))
+    verify.main(argparse.Namespace(), node)
+    assert "autoinstall:   health.d/tyre: flat" in health.MOTD.read_text().splitlines()
+    assert len(told.results) == 1
 
 
 def test_a_fallback_has_a_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from autoinstall.image.manifest import MANIFEST_NAME, render_manifest
 from autoinstall.node import fallback, records, roles, staging
 from autoinstall.node.preview import hidden_changes
 from autoinstall.node.state import only_one
-from autoinstall.slots import Slot, SlotState, roll_back
+from autoinstall.slots import MOST_TRIES, Slot, SlotState, flip, roll_back
 from autoinstall.upgrade import OnNode
 from tests.unit.machines import MANIFEST
 from tests.unit.node_machine import Node, esp, node
@@ -256,14 +256,29 @@ def test_a_good_slot_that_was_first_and_does_not_run_is_told_and_not_given_up(
     entry = _fell(SlotState(Slot.B, 2, True, left, True), Slot.A, "what was kept before it was good")
     assert entry
     first, *rest = fallback.to_lines(entry)
-    assert first.startswith("runs slot A, not slot B, which is good and was first: image 1.1 (")
+    assert first.startswith("runs slot A, not slot B, which has a good image and was first: image 1.1 (")
     assert first.endswith(f"), {attempts}:")
     assert rest == [f"  {says}", "  Kernel panic"]
 
 
-def test_a_slot_that_a_rollback_made_first_in_this_boot_was_not_left() -> None:
+def test_a_slot_that_was_made_first_in_this_boot_was_not_left() -> None:
     """The boot loader counts an attempt of the one that is first before it boots any."""
     assert _fell(roll_back(SlotState(Slot.A, 2, True, 0, True)), Slot.A) is None
+    assert _fell(flip(SlotState(Slot.A, 2, True, 0, True), Slot.B, MOST_TRIES), Slot.A) is None
+
+
+@pytest.mark.parametrize(
+    ("reasons", "says"), [([], "none of its attempts was found good"), (["network: no cable"], "network: no cable")]
+)
+def test_an_image_that_runs_well_from_the_other_slot_is_not_given_up(reasons: list[str], says: str) -> None:
+    """Both slots of a new node have one image: three first boots without a cable, say."""
+    state = SlotState(Slot.A, 0, False, 2, True)
+    entry = fallback.entry_for(OnNode(state, Slot.B, {Slot.A: OLD, Slot.B: OLD}), reasons, [])
+    assert entry
+    assert entry["good"]
+    first, *rest = fallback.to_lines(entry)
+    assert first.startswith("runs slot B, not slot A, which has a good image and was first: image 1.0 (")
+    assert rest == [f"  {says}"]
 
 
 def test_what_failed_boots_kept_is_read_once_each_and_only_of_that_slot(
@@ -282,13 +297,14 @@ def test_what_failed_boots_kept_is_read_once_each_and_only_of_that_slot(
 
 def test_only_a_kernel_log_of_this_boot_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fallback, "PSTORE", tmp_path)
+    monkeypatch.setattr(fallback, "BOOTED", tmp_path / "slot-name")
+    fallback.BOOTED.touch()
     (tmp_path / "1").mkdir()
     (tmp_path / "1/dmesg.txt").write_text("".join(f"line {number}\n\n" for number in range(9)))
-    host = Host()
-    monkeypatch.setattr(host, "monotonic_s", lambda: 60.0)
-    assert fallback._last_kernel_lines(host) == [f"line {number}" for number in range(3, 9)]
-    monkeypatch.setattr(host, "wall_clock_s", lambda: 1e12)
-    assert fallback._last_kernel_lines(host) == []
+    assert fallback._last_kernel_lines() == [f"line {number}" for number in range(3, 9)]
+    while fallback.BOOTED.stat().st_ctime <= (tmp_path / "1/dmesg.txt").stat().st_ctime:
+        fallback.BOOTED.touch()  # a later boot
+    assert fallback._last_kernel_lines() == []
 
 
 def test_a_boot_without_health_keeps_what_systemd_says(

@@ -42,7 +42,7 @@ ROTTEN_A = (
     "slot A rots, and is no fallback: root.squashfs is not what its manifest says: "
     "autoinstall upgrade /run/autoinstall/slot"
 )
-LEFT_A = "runs slot B, not slot A, which is good and was first: "
+LEFT_A = "runs slot B, not slot A, which has a good image and was first: "
 GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 
 

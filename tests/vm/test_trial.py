@@ -107,7 +107,7 @@ def test_the_other_slot_is_chosen_in_the_boot_menu_and_stays_where_a_rollback_sa
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
         machine.shell("systemctl is-system-running --wait || true", NODE_LIMIT_S)
         status = machine.shell("autoinstall status")
-        assert "runs slot B, not slot A, which is good and was first" in status
+        assert "runs slot B, not slot A, which has a good image and was first" in status
         assert "the boot loader could not load it, or slot B was chosen in its menu" in status
         machine.shell("autoinstall rollback && systemctl --no-block reboot")
         assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "B"
