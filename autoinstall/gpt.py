@@ -115,14 +115,13 @@ def has_protective_mbr(sector_0: bytes) -> bool:
 
 
 def parse_header(data: bytes) -> Header | None:
-    """The header that `data` starts with; None where there is none, or its CRC is wrong."""
+    """The header that `data` starts with, of entries of any size; None where there is none, or its CRC is wrong."""
     if len(data) < HEADER.size or not data.startswith(SIGNATURE):
         return None
     fields = HEADER.unpack_from(data)
-    without_crc = data[:16] + bytes(4) + data[20 : HEADER.size]
-    if fields[2] != HEADER.size or fields[3] != zlib.crc32(without_crc):
-        return None
-    if fields[11:13] != (ENTRY_COUNT, ENTRY_BYTES):
+    size = fields[2]
+    without_crc = data[:16] + bytes(4) + data[20:size]
+    if not HEADER.size <= size <= len(data) or fields[3] != zlib.crc32(without_crc):
         return None
     return Header(UUID(bytes_le=fields[9]), entries_lba=fields[10], entries_crc=fields[13])
 
@@ -137,7 +136,7 @@ def any_header(head: bytes, tail: bytes) -> Header | None:
 
 
 def parse_entries(header: Header, data: bytes) -> Sequence[Entry] | None:
-    """The used entries of a table; None where `data` is not what the header's CRC says."""
+    """The used entries of a table; None where `data` is not what the header's CRC says, as of entries unlike ours."""
     data = data[:ENTRIES_BYTES]
     if len(data) < ENTRIES_BYTES or zlib.crc32(data) != header.entries_crc:
         return None

@@ -20,16 +20,20 @@ def partition_of_node(disk: str, label: str) -> str:
 def our_table(disk: Disk) -> tuple[NodeMark | MemberMark, Sequence[gpt.Entry]] | None:
     """Our install on a disk, by the primary table or, where that is broken, by the backup. Raises DeviceLost.
 
-    A whole primary table has the only word: a backup of ours may be what is left of a node under another system.
-    Its entries are those of the install: no partition that somebody put behind them.
+    A whole header at the beginning has the only word, for sectors and entries of any size: a backup that is of
+    another disk GUID is what is left of a node under another system.
+    The entries are those of the install: no partition that somebody put behind them.
     """
     size, sector = disk.size_bytes, disk.sector_bytes
     if size < 64 * sector or sector < 512:
         return None
-    sector_0 = block.read_direct(disk.path, 0, sector)
+    head = block.read_direct(disk.path, 0, gpt.EDGE_BYTES)
+    first, sector_0 = gpt.any_header(head, b""), head[:sector]
     for lba in (1, size // sector - 1):
         header = gpt.parse_header(block.read_direct(disk.path, lba * sector, sector))
-        if header is None or not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
+        if header is None or header.disk_guid != (first or header).disk_guid:
+            continue
+        if not 0 < header.entries_lba * sector < size - gpt.ENTRIES_BYTES:
             continue
         data = block.read_direct(disk.path, header.entries_lba * sector, gpt.ENTRIES_BYTES)
         entries = gpt.parse_entries(header, data)

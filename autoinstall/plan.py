@@ -18,7 +18,14 @@ from autoinstall.layout import DiskTable, Layout, id_mark, place
 from autoinstall.network import nics_for
 from autoinstall.paths import MULTIPATH_WORD, refuse_paths, wwids_of
 from autoinstall.request import Action, Request
-from autoinstall.select import describe, disk_word, refuse_unknown, selector_for, strange_partitions
+from autoinstall.select import (
+    describe,
+    disk_word,
+    foreign_marks,
+    refuse_unknown,
+    selector_for,
+    strange_partitions,
+)
 from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
 from autoinstall.sizes import GIB, MIB, align_up, mib_up
@@ -243,13 +250,11 @@ def _refuse_strangers(request: Request, target: Disk, named: frozenset[str]) -> 
 def _refuse_foreign(request: Request, target: Disk, known: tuple[Chosen, Sequence[UUID]]) -> None:
     """What is not ours goes where the disk is named, or `autoinstall.wipe` says so.
 
-    Of an unfinished install Linux sees no table: one that it sees came later, and is somebody else's. A finished
-    member is ours where it is one of the installs that are `known`, which may be of this machine or not.
+    A finished member is ours where it is one of the installs that are `known`, which may be of this machine or not.
     """
     chosen, installs = known
     member = target.member if target.member and target.member.install_id in installs else None
-    ours = target.node or member
-    foreign = [mark for mark in target.signatures if not ours or (mark.device == target.path and not ours.finished)]
+    foreign = foreign_marks(target, target.node or member)
     inventory = [f"  {mark}" for mark in target.signatures]
     word = disk_word if chosen.members else selector_for
     if foreign and request.wipe is Wipe.NONE:

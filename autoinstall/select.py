@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, Nic
+from autoinstall.facts import Disk, MemberMark, Nic, NodeMark, Signature
 from autoinstall.grammar_disks import Clause, DiskBy, DiskSelector, Key
 from autoinstall.grammar_network import NicBy, NicSelector
 from autoinstall.sizes import for_people
@@ -53,6 +53,18 @@ def strange_partitions(disk: Disk) -> list[str]:
     return [
         f"a partition {label!r} that is none of the node's" for label in (disk.node.strangers if disk.node else ())
     ]
+
+
+def foreign_marks(disk: Disk, ours: NodeMark | MemberMark | None) -> list[Signature]:
+    """What is on a disk and not of the install that is `ours`: all of it where there is none.
+
+    Of a finished install nothing but its table is seen on the disk as a whole, of an unfinished one not even that:
+    what else is seen there came later, and is somebody else's.
+    """
+    if ours is None:
+        return list(disk.signatures)
+    table = "gpt" if ours.finished else None
+    return [mark for mark in disk.signatures if mark.device == disk.path and mark.kind != table]
 
 
 def select_all(selector: DiskSelector, disks: Sequence[Disk]) -> list[Disk]:

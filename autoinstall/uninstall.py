@@ -11,7 +11,7 @@ from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts
 from autoinstall.grammar_disks import DiskBy
 from autoinstall.request import Request
-from autoinstall.select import describe, refuse_unknown, strange_partitions
+from autoinstall.select import describe, foreign_marks, refuse_unknown, strange_partitions
 from autoinstall.services import refuse_unchecked
 from autoinstall.stacks import has_stack, refuse_stacks
 
@@ -38,8 +38,8 @@ class Removal:
 
 
 def make_removal(request: Request, facts: Facts) -> Removal:
-    """Decide. Raises Refused (nothing was written) where the disk carries no node of ours, or one is in use, or where
-    storage_init names other disks than those of the install.
+    """Decide. Raises Refused (nothing was written) where the disk carries no node of ours, where one is in use or
+    another system's by now, or where storage_init names other disks than those of the install.
     """
     if request.disk is None:
         raise ValueError("a removal has a disk")
@@ -65,10 +65,21 @@ def make_removal(request: Request, facts: Facts) -> Removal:
         raise Refused(f"the node {install_id} is not on the disks of storage_init, but on", *there,
                       hint="take storage_init off the line, or name just these")  # fmt: skip
     for disk in (target, *members):
-        if disk.in_use:
-            raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it first")
+        _refuse_taken(disk)
     refuse_stacks(request, (target, *members), facts)
     return Removal(target, members, request.dry_run)
+
+
+def _refuse_taken(disk: Disk) -> None:
+    if disk.in_use:
+        raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it first")
+    if foreign_marks(disk, disk.node or disk.member):
+        raise Refused(
+            f"{describe(disk)} holds what is none of the node's:",
+            *(f"  {mark}" for mark in disk.signatures),
+            hint=f"uninstall takes nothing else off a disk: save what is there, and clear it first: "
+            f"wipefs -a {disk.path}",
+        )
 
 
 def _is_blank(disk: Disk) -> bool:

@@ -186,3 +186,13 @@ def test_where_it_need_not_be_booted_it_is_a_node_like_any_other(words: str, dec
     assert plan.decision is decision
     assert str(INSTALL_ID) in to_text(plan)
     assert "before" not in to_text(plan)
+
+
+@pytest.mark.parametrize("line", ["reinstall", "storage_init autoinstall.id=new"])
+def test_what_somebody_put_on_all_of_a_nodes_disk_goes_only_where_the_disk_is_named(line: str) -> None:
+    swap = replace(HALF, signatures=(Signature("/dev/vda", "swap", size_bytes=16 * GIB),))
+    with pytest.raises(Refused, match="was not named, and holds what would be lost"):
+        _plan(line, swap)
+    table = replace(HALF, signatures=(Signature("/dev/vda", "gpt", uuid=str(INSTALL_ID), size_bytes=16 * GIB),))
+    assert _plan(line, table).decision is OVER
+    assert _plan("reinstall storage_init=/dev/vda", swap).decision is OVER

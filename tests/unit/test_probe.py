@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -56,7 +57,7 @@ def _read(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: DiskTable) ->
 def _put(monkeypatch: pytest.MonkeyPatch, primary: bytes, backup: DiskTable) -> None:
     """A disk with these halves of a table."""
     table = gpt.render(backup)
-    halves = {0: gpt.protective_mbr(LAYOUT, b""), 512: primary, table.backup_start: table.backup}
+    halves = {0: gpt.protective_mbr(LAYOUT, b"") + primary, table.backup_start: table.backup}
 
     def read(path: str, offset: int, size: int) -> bytes:
         start = max(start for start in halves if start <= offset)
@@ -82,9 +83,56 @@ def test_a_node_is_known_by_its_backup_table_where_the_first_is_broken(monkeypat
     assert _read(monkeypatch, whole[:600] + b"\xa5" * 8 + whole[608:], LAYOUT) == replace(node, from_backup=True)
 
 
-def test_the_backup_table_of_a_node_under_another_system_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _read(monkeypatch, gpt.render(OTHER).primary, LAYOUT) is None
-    assert _read(monkeypatch, gpt.render(replace(LAYOUT, partitions=())).primary, LAYOUT) is None
+def _header(count: int, size: int, header_bytes: int = gpt.HEADER.size) -> bytes:
+    """A sector with a whole header of another system, for so many entries of that size."""
+    fields = [
+        gpt.SIGNATURE,
+        gpt.REVISION_1_0,
+        header_bytes,
+        0,
+        0,
+        1,
+        9,
+        64,
+        99,
+        UUID(int=5).bytes_le,
+        2,
+        count,
+        size,
+        0,
+    ]
+    fields[3] = zlib.crc32(gpt.HEADER.pack(*fields).ljust(header_bytes, b"\0"))
+    return gpt.HEADER.pack(*fields).ljust(512, b"\0")
+
+
+@pytest.mark.parametrize(
+    "primary",
+    [
+        gpt.render(OTHER).primary,
+        gpt.render(replace(LAYOUT, partitions=())).primary,
+        gpt.render(replace(LAYOUT, install_id=UUID(int=5))).primary[:512] + b"\xa5" * gpt.ENTRIES_BYTES,
+        _header(248, 128),
+        _header(4, 128),
+        _header(128, 256),
+        _header(128, 128, header_bytes=512),
+        bytes(4096 - 512) + _header(128, 128),
+    ],
+    ids=["less", "empty", "entries-broken", "as-xorriso", "few", "large", "long-header", "sectors-of-4096"],
+)
+def test_the_backup_table_of_a_node_under_another_system_is_no_node(
+    monkeypatch: pytest.MonkeyPatch, primary: bytes
+) -> None:
+    """A whole header has the only word, also where its entries are broken, or are none that we could read."""
+    assert _read(monkeypatch, primary, LAYOUT) is None
+
+
+def test_a_broken_table_of_a_node_is_known_by_its_backup_where_both_are_of_one_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its header is whole, and a part of its entries was never written."""
+    whole = gpt.render(LAYOUT).primary
+    cut = whole[:1024] + bytes(len(whole) - 1024)
+    assert _read(monkeypatch, cut, LAYOUT) == NodeMark(UUID(int=9), finished=True, from_backup=True)
 
 
 @pytest.mark.parametrize("unreadable", [0, 512, 1024, -1])

@@ -13,7 +13,7 @@ import pytest
 from autoinstall import block, gpt
 from autoinstall.drawing import removal_text
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, MemberMark, NodeMark
+from autoinstall.facts import Disk, MemberMark, NodeMark, Signature
 from autoinstall.fromedium import select_node
 from autoinstall.host import Host
 from autoinstall.pin import removal_digest
@@ -68,6 +68,14 @@ def test_a_partition_that_somebody_put_behind_a_node_keeps_it_from_being_taken_a
     for line in ("uninstall", "uninstall storage_init=/dev/vda"):
         with pytest.raises(Refused, match="'scratch' that is none of the node's"):
             make_removal(asked(line), _facts(scratch))
+
+
+def test_a_disk_of_a_node_that_is_another_systems_by_now_keeps_it_from_being_taken_away() -> None:
+    taken = replace(
+        MEMBER, member=MemberMark(ID, "HostVG", finished=False), signatures=(Signature("/dev/vdb", "dos"),)
+    )
+    with pytest.raises(Refused, match="serial OTHER\\) holds what is none of the node's:"):
+        make_removal(asked("uninstall"), _facts(NODE, taken))
 
 
 HALF_GONE = replace(VDA, node=NodeMark(ID, finished=False))

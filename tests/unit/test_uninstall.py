@@ -15,6 +15,7 @@ from autoinstall.host import Host
 from autoinstall.report.events import Ending, Result
 from autoinstall.report.sinks import Memory
 from autoinstall.request import Action, request_from
+from autoinstall.sizes import GIB
 from autoinstall.steps import removal_steps
 from autoinstall.uninstall import Removal, make_removal
 from tests.unit.machines import MACHINE, VDA, VDB
@@ -24,6 +25,22 @@ NODE = replace(
     node=NodeMark(UUID(int=7), finished=True),
     signatures=(Signature("/dev/vda7", "LVM2_member", uuid="pv", group=VolumeGroup("HostVG", "vg")),),
 )
+
+UNDER_ANOTHER = replace(
+    VDA,
+    node=NodeMark(UUID(int=7), finished=False, from_backup=True),
+    signatures=(
+        Signature("/dev/vda", "dos", size_bytes=16 * GIB),
+        Signature("/dev/vda1", "ext4", "customers", size_bytes=10 * GIB),
+    ),
+)
+"""Its first sectors are another system's."""
+UNDER_SWAP = replace(
+    VDA,
+    node=NodeMark(UUID(int=7), finished=True, from_backup=True),
+    signatures=(Signature("/dev/vda", "swap", size_bytes=16 * GIB),),
+)
+"""mkswap leaves the first two sectors of a disk with a table."""
 
 
 def _removal(line: str, *disks: Disk) -> Removal:
@@ -44,6 +61,12 @@ def test_a_half_made_node_goes_too() -> None:
     assert not _removal("uninstall", half).has_stack
 
 
+def test_a_node_goes_whose_table_is_seen_by_its_backup() -> None:
+    table = Signature("/dev/vda", "gpt", uuid=str(UUID(int=7)), size_bytes=16 * GIB)
+    half = replace(VDA, node=NodeMark(UUID(int=7), finished=True, from_backup=True), signatures=(table,))
+    assert _removal("uninstall", half).target == half
+
+
 @pytest.mark.parametrize(
     ("line", "disks", "says"),
     [
@@ -57,6 +80,9 @@ def test_a_half_made_node_goes_too() -> None:
         ("uninstall", (replace(NODE, in_use=("/dev/dm-0 is swap",)),), "/dev/vda is in use: /dev/dm-0 is swap"),
         ("uninstall", (NODE, replace(VDB, signatures=NODE.signatures)), "VG HostVG is on /dev/vda, and on /dev/vdb"),
         ("uninstall storage_init=/dev/vda", (replace(NODE, examined=False),), "reading it needs root"),
+        ("uninstall", (UNDER_ANOTHER,), "  /dev/vda1: ext4 'customers', 10.0 GiB"),
+        ("uninstall storage_init=/dev/vda", (UNDER_ANOTHER,), "holds what is none of the node's:"),
+        ("uninstall", (UNDER_SWAP,), "  /dev/vda: swap, 16.0 GiB"),
     ],
 )
 def test_what_may_not_go_is_refused(line: str, disks: tuple[Disk, ...], says: str) -> None:
