@@ -85,6 +85,21 @@ def refuse_left_behind(chosen: Chosen, facts: Facts) -> None:
             )
 
 
+def refuse_same_groups(chosen: Chosen, facts: Facts) -> None:
+    """Raises Refused where a disk that is not named holds a group of the name of one of the node's: that node would
+    come up without swap and /data.
+    """
+    names = (HOST_GROUP, APP_GROUP) if chosen.app else (HOST_GROUP,)
+    for disk in chosen.others(facts):
+        twins = [mark.group for mark in disk.signatures if mark.group and mark.group.name in names]
+        if twins:
+            raise Refused(
+                f"{describe(disk)} holds a volume group {twins[0].name} too: LVM starts neither of two of one name",
+                hint=f"take that disk out of the machine; or rename its group: vgrename {twins[0].uuid} NAME; or "
+                f"name it too, and what it holds is lost: {disk_word(disk, facts.disks)}",
+            )
+
+
 def _refuse_two_places(chosen: Chosen) -> None:
     for disk in chosen.app:
         if disk in (chosen.boot, *chosen.host):

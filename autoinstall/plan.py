@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
 
-from autoinstall.chosen import Chosen, choose, refuse_left_behind
+from autoinstall.chosen import Chosen, choose, refuse_left_behind, refuse_same_groups
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
@@ -134,6 +134,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     if decision is Decision.INSTALL:
         refuse_left_behind(chosen, facts)
         refuse_stacks(request, chosen.disks, facts)
+        refuse_same_groups(chosen, facts)
     if decision is Decision.ALREADY_INSTALLED:
         _refuse_half_a_table(request, target)
     layout = place(planned, _space(request, chosen, facts))

@@ -165,6 +165,36 @@ def test_a_finished_node_stays_whatever_is_on_the_other_disks() -> None:
     )
 
 
+def _holding(group: str) -> Disk:
+    """A disk with a volume group of that name, which is none of the machine's node."""
+    return replace(SDA, signatures=(Signature("/dev/sda", "LVM2_member", "", "pv", 4096, VolumeGroup(group, "vg")),))
+
+
+@pytest.mark.parametrize(
+    ("line", "group", "goes"),
+    [
+        ("storage_init=/dev/vda", "HostVG", False),
+        ("storage_init=/dev/vda,/dev/vdb", "HostVG", False),
+        ("storage_init=/dev/vda,/dev/sda", "HostVG", True),
+        (f"storage_init=/dev/vda;/dev/sda {DATA2}", "HostVG", True),
+        ("storage_init=/dev/vda", "AppVG", True),
+        (f"storage_init=/dev/vda;/dev/vdb {DATA2}", "AppVG", False),
+        ("storage_init=/dev/vda", "old", True),
+    ],
+)
+def test_a_group_of_a_name_that_the_node_has_is_not_left_beside_it(line: str, group: str, goes: bool) -> None:
+    if goes:
+        assert _plan(line, VDA, VDB, _holding(group)).decision is Decision.INSTALL
+        return
+    with pytest.raises(Refused, match=rf"serial WD-1\) holds a volume group {group} too"):
+        _plan(line, VDA, VDB, _holding(group))
+
+
+def test_a_finished_node_is_booted_beside_a_group_of_the_same_name() -> None:
+    node = replace(VDA, node=NodeMark(NODE_ID, finished=True))
+    assert _plan("storage_init=/dev/vda", node, _holding("HostVG")).decision is Decision.ALREADY_INSTALLED
+
+
 EXTRAS = st.builds(
     Extra,
     name=st.just("/dev/x"),
