@@ -17,7 +17,7 @@ from autoinstall.host import Host
 
 MOUNT_ROOT = Path("/run/autoinstall/mnt")
 FILESYSTEMS = ("ext4", "vfat")
-"""All that is mounted of a node. A filesystem of another type answers EINVAL."""
+"""All that is mounted of a node. A filesystem of another type answers EINVAL, EBUSY where it is mounted already."""
 OF_MEDIA = (*FILESYSTEMS, "iso9660")
 """What a stick or an image that somebody brings may have."""
 FLAGS = {"rw": 0, "ro": 1, "noatime": 1024}
@@ -133,8 +133,9 @@ def _mount(host: Host, places: tuple[str, Path], options: Sequence[str], filesys
         try:
             return host.mount(device, where, (filesystem, data), flags)
         except OSError as error:
-            why = error
-            if error.errno != errno.EINVAL:
+            if error.errno != errno.EINVAL or why.errno != errno.EBUSY:  # who is let go of meanwhile was busy
+                why = error
+            if error.errno not in (errno.EINVAL, errno.EBUSY):
                 break
     hint = "look at the disk, and at what the kernel's log says of it"
     raise MountFailed(f"mounting {device}: {why.strerror}", hint=hint) from why

@@ -18,11 +18,11 @@ from autoinstall.mounts import ALWAYS, REMOUNT, mounted, mounted_beside
 
 
 class Kernel(Host):
-    """One that knows one type of filesystem on the device, or fails otherwise."""
+    """One that knows one type of filesystem on the device, or fails otherwise, the last way again and again."""
 
-    def __init__(self, there: str, number: int = errno.EINVAL) -> None:
+    def __init__(self, there: str, *numbers: int) -> None:
         super().__init__()
-        self.there, self.number = there, number
+        self.there, self.numbers = there, numbers or (errno.EINVAL,)
         self.asked: list[tuple[str, str, int]] = []
         self.left: list[Path] = []
         self.alone: list[bool] = []
@@ -33,7 +33,8 @@ class Kernel(Host):
     def mount(self, device: str, where: Path, filesystem: tuple[str, str], flags: int) -> None:
         self.asked.append((*filesystem, flags))
         if filesystem[0] != self.there:
-            raise OSError(self.number, os.strerror(self.number))
+            number = self.numbers[min(len(self.asked), len(self.numbers)) - 1]
+            raise OSError(number, os.strerror(number))
 
     def unmount(self, where: Path) -> None:
         self.left.append(where)
@@ -65,12 +66,22 @@ def test_what_is_only_read_is_not_waited_for_and_an_option_of_its_own_is_handed_
     assert not flushed
 
 
-@pytest.mark.parametrize(("number", "asked"), [(errno.EINVAL, 2), (errno.EIO, 1)])
-def test_a_device_that_cannot_be_mounted_is_named(number: int, asked: int) -> None:
-    kernel = Kernel("none of them", number)
-    with pytest.raises(MountFailed, match=f"mounting /dev/vda5: {os.strerror(number)}"), mounted(kernel, "/dev/vda5"):
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ((errno.EINVAL, errno.EINVAL), errno.EINVAL),
+        ((errno.EIO,), errno.EIO),
+        ((errno.EBUSY, errno.EBUSY), errno.EBUSY),
+        ((errno.EBUSY, errno.EIO), errno.EIO),
+        ((errno.EBUSY, errno.EINVAL), errno.EBUSY),
+    ],
+    ids=["no filesystem", "fails", "in use", "in use and fails", "let go of meanwhile: not damaged"],
+)
+def test_a_device_that_cannot_be_mounted_is_named(answers: tuple[int, ...], told: int) -> None:
+    kernel = Kernel("none of them", *answers)
+    with pytest.raises(MountFailed, match=f"mounting /dev/vda5: {os.strerror(told)}"), mounted(kernel, "/dev/vda5"):
         pass
-    assert (len(kernel.asked), kernel.left) == (asked, [])
+    assert (len(kernel.asked), kernel.left) == (len(answers), [])
 
 
 class Held(Kernel):
