@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from autoinstall import grammar
 from autoinstall.grammar_services import port
 
+LONGEST_PART = 63
+"""Of a host's name, between its dots (RFC 1035)."""
+
 
 class Break(Enum):
     """Where a run waits, with a root shell on the console."""
@@ -41,7 +44,7 @@ def words(value: str | None) -> OnMedium | str:
     match = re.fullmatch(r"LABEL=([A-Za-z0-9_.-]{1,32}):(/[!-~]+)", value or "")
     if match and ".." not in match[2].split("/"):
         return OnMedium(match[1], match[2])
-    _refuse_password(value)
+    _refuse_host(value)
     try:
         return _url(value, "https")
     except ValueError:
@@ -59,13 +62,13 @@ def ssh_key(value: str | None) -> str | KeysAt:
     """A line of an authorized_keys file, or where such a file is."""
     if "://" not in (value or ""):
         return grammar.ssh_key(value)
-    _refuse_password(value)
+    _refuse_host(value)
     return KeysAt(_url(value, "https"))
 
 
 def url(value: str | None) -> str:
     """An https or http URL."""
-    _refuse_password(value)
+    _refuse_host(value)
     return _url(value, "https", "http")
 
 
@@ -113,7 +116,13 @@ def _url(value: str | None, *schemes: str) -> str:
     return text
 
 
-def _refuse_password(value: str | None) -> None:
-    """urllib.request sends none, and takes it for a part of the host's name."""
-    if "@" in re.split("[/?#]", (value or "").partition("://")[2], maxsplit=1)[0]:
+def _refuse_host(value: str | None) -> None:
+    """What urllib.request can ask no server by: it takes a password for a part of the host's name, and sends none."""
+    place = re.split("[/?#]", (value or "").partition("://")[2], maxsplit=1)[0]
+    if "@" in place:
         raise ValueError("there is a name or password in the URL, and none would be sent")
+    host = re.sub(":[0-9]*$", "", place)
+    if host and not all(1 <= len(part) <= LONGEST_PART for part in host.removesuffix(".").split(".")):
+        raise ValueError(
+            f"the host's name in the URL has an empty part, or one of more than {LONGEST_PART} characters"
+        )

@@ -126,6 +126,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is not Action.INSTALL:
         warn(request.warnings, host, sinks)
     if request.action is Action.STATELESS:
+        use_address(request, facts, host)
         return _apply(make_application(with_keys(request, host), facts), host, sinks)
     use_address(request, facts, host)
     if request.action is Action.UNINSTALL:

@@ -133,7 +133,7 @@ class _Fetching:
         try:
             with urlopen(self.url, timeout=ANSWER_LIMIT_S) as answer, self.target.open("wb") as file:
                 missing = self._copy(answer, file)
-        except (URLError, HTTPException, OSError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             self.why = str(error)
             if self.optional and isinstance(error, HTTPError) and error.code < SERVER_ERROR:
                 self.target.unlink(missing_ok=True)

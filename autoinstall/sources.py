@@ -169,7 +169,7 @@ def _from_server(name: str, url: str, host: Host) -> bytes:
         try:
             with urlopen(url, timeout=ANSWER_LIMIT_S) as answer:
                 data, missing = answer.read(LARGEST_BYTES + 1), answer.length
-        except (URLError, HTTPException, OSError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             why = str(error)
             return False
         if missing and len(data) <= LARGEST_BYTES:

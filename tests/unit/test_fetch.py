@@ -66,6 +66,14 @@ def test_as_long_as_an_answer_gets_further_it_is_asked_for_again(tmp_path: Path)
         assert len(asked) == 2
 
 
+def test_a_server_that_sends_elsewhere_than_to_a_url_is_told(tmp_path: Path) -> None:
+    with (
+        serving(b"HTTP/1.0 302 Found\r\nLocation: https://[oops/x\r\n\r\n") as (url, _),
+        pytest.raises(ImageInvalid, match="vmlinuz cannot be fetched: Invalid IPv6 URL"),
+    ):
+        fetched(Patient(), url, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [

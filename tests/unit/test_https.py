@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from autoinstall import install as story
-from autoinstall import sources
+from autoinstall import livenet, sources
 from autoinstall.__main__ import main
 from autoinstall.cmdline import parse
 from autoinstall.codec import to_plain
@@ -32,6 +32,7 @@ from autoinstall.uninstall import make_removal
 from tests.authority import make_authority
 from tests.unit.machines import MACHINE, MANIFEST, asked
 from tests.unit.test_install import Paper
+from tests.unit.test_livenet import Recording
 from tests.unit.test_sources import Patient
 from tests.unit.test_uninstall import NODE
 
@@ -200,6 +201,28 @@ def test_keys_are_fetched_where_a_node_is_made_and_not_where_there_is_one(
     assert len(fetched) == 1
     assert story.install(f"stateless {line}", Host(), [Paper()]).ending is Ending.PLANNED
     assert len(fetched) == 2
+
+
+@pytest.mark.parametrize("action", ["storage_init", "stateless"])
+def test_keys_are_fetched_from_the_address_of_the_line(
+    action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, ran = Recording(), list[tuple[str, ...]]()
+
+    def from_server(*_: object) -> bytes:
+        ran.extend(host.ran)
+        return FILE.encode()
+
+    monkeypatch.setattr(livenet, "RUNTIME", tmp_path)
+    monkeypatch.setattr(sources, "BUNDLE", Path("/"))
+    monkeypatch.setattr(sources, "_from_server", from_server)
+    monkeypatch.setattr(story, "find_image", lambda *_: tmp_path)
+    monkeypatch.setattr(story, "wait_for_asked", lambda *_: None)
+    monkeypatch.setattr(story, "Hashing", lambda *_: None)
+    monkeypatch.setattr(story, "probe", lambda *_: able())
+    line = "ip=192.0.2.7::192.0.2.1:24 autoinstall.ssh_key=https://a.invalid/keys autoinstall.dry_run"
+    assert story.install(f"{action} {line}", host, [Paper()]).ending is Ending.PLANNED
+    assert ran == [("networkctl", "reload")]
 
 
 def test_a_desk_says_that_it_does_not_read_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,7 @@ def test_an_address_of_the_line_is_used_at_once(runtime: Path, words: str, used:
     [
         ("storage_init autoinstall.dry_run", Ending.PLANNED),
         ("storage_init=/dev/nowhere", Ending.REFUSED),
+        ("stateless autoinstall.dry_run", Ending.PLANNED),
         ("uninstall", Ending.REFUSED),
         ("upgrade", Ending.REFUSED),
     ],

@@ -126,6 +126,12 @@ REFUSED = [
     ("autoinstall.report=http://me:secret@a/b", "autoinstall.report: there is a name or password in the URL"),
     ("autoinstall.words=https://me:secret@a/b", "autoinstall.words: there is a name or password in the URL"),
     ("local_boot_trigger=http://me@a/@HOSTNAME@", "local_boot_trigger: there is a name or password in the URL"),
+    ("autoinstall.words=https://files..example/x", "words: the host's name in the URL has an empty part"),
+    (
+        f"autoinstall.ssh_key=https://{'x' * 64}.example:443/x",
+        "ssh_key: the host's name in the URL has an empty part",
+    ),
+    ("autoinstall.report=http://.", "report: the host's name in the URL has an empty part"),
     ("stateless reboot_delay=9", "stateless: the line says reboot_delay too"),
     ("stateless local_boot_trigger=http://a", "stateless: the line says local_boot_trigger too"),
     ("stateless autoinstall.id=a", "stateless: the line says autoinstall.id too"),

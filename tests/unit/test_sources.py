@@ -169,6 +169,7 @@ def test_the_medium_may_be_an_iso_also_the_one_that_booted(
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhostname=node7\n", "the answer ended 84 bytes too early"),
         (b"storage_init\r\n\r\n", "storage_init"),
+        (b"HTTP/1.1 302 Found\r\nLocation: https://[oops/x\r\n\r\n", "Invalid IPv6 URL"),
     ],
 )
 def test_an_answer_that_breaks_off_or_is_none_is_no_file(
