@@ -113,8 +113,6 @@ def _names_keys(word: Word) -> bool:
 
 def _length(line: str) -> list[str]:
     size, kept = len(line.strip(WHITE_SPACE + "\0").encode(errors="surrogateescape")), LIMIT_BYTES - 1
-    if size >= kept:
-        return [f"the line has {size} bytes, all that the kernel keeps: its end may be missing"]
     if size >= NEARLY_FULL_BYTES:
         return [f"the line has {size} bytes; the kernel keeps {kept}, and boot loaders add words of their own"]
     return []

@@ -10,7 +10,15 @@ from autoinstall.errors import BadWords
 LIMIT_BYTES = 2048
 """COMMAND_LINE_SIZE on x86, its terminating NUL included; what is longer was cut before we saw it."""
 
+HANDED_ON_BYTES = LIMIT_BYTES - 2
+"""What every loader hands on: pxelinux and iPXE count a NUL among the 2047 bytes of the kernel's own header."""
+END = "autoinstall.end"
+"""The word that a line may end with. pxelinux and iPXE cut a long one at that byte, which is seen. GRUB and the EFI stub
+of the kernel leave out whole words, which is not: a menu of ours is not written where it would be too long.
+"""
+
 WHITE_SPACE = " \t\n\r\v\f"
+HINT_SHORTER = "give fewer words; a file can have more of them: autoinstall.words"
 QUOTES = (
     ("", "", ""), ("", '"', '"'), ('"', "", '"'), ('"', "", ""), ("", '"', ""), ('"', '"', ""), ("", "", '"'),
     ('"', '"', '"'),
@@ -47,6 +55,27 @@ def parse(line: str) -> tuple[Word, ...]:
     return tuple(_word(text) for text in _split(line))
 
 
+def refuse_cut(line: str) -> None:
+    """Raises BadWords for a line as long as one that was cut, whose last word is not END."""
+    size = _size_bytes(line.rstrip("\n\0"))
+    if size >= HANDED_ON_BYTES and line.strip(WHITE_SPACE + "\0").split()[-1:] != [END]:
+        told = f"the command line has {size} bytes, as one that was cut, and does not end with {END}"
+        raise BadWords(f"{told}: words may be missing", hint=HINT_SHORTER)
+
+
+def ended(words: Sequence[Word], added: Sequence[Word]) -> tuple[Word, ...]:
+    """The words for a menu of ours, with END behind them.
+
+    `added` is what the kernel gets beside them. Raises BadWords where not all of it is sure to get there.
+    """
+    whole = (*words, *(() if list(words[-1:]) == [Word(END)] else (Word(END),)))
+    size = _size_bytes(render([*added, *whole]))
+    if size > HANDED_ON_BYTES:
+        told = f"the menu's line would have {size} bytes, with what image and boot loaders add"
+        raise BadWords(f"{told}: {HANDED_ON_BYTES} is the most", hint=HINT_SHORTER)
+    return whole
+
+
 def render(words: Sequence[Word]) -> str:
     """The line that parses to `words`."""
     return " ".join(str(word) for word in words)
@@ -67,10 +96,14 @@ def _problems(line: str) -> list[str]:
         found.append("the command line holds a control character")
     if line.count('"') % 2:
         found.append('the command line holds a double quote (") that never ends')
-    size = len(line.encode(errors="surrogateescape"))
+    size = _size_bytes(line)
     if size >= LIMIT_BYTES:
         found.append(f"the command line has {size} bytes; the kernel keeps {LIMIT_BYTES - 1}, so its end is missing")
     return found
+
+
+def _size_bytes(line: str) -> int:
+    return len(line.encode(errors="surrogateescape"))
 
 
 def _split(line: str) -> list[str]:

@@ -114,6 +114,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     telling = telling_from(words)
     _say_as_much(telling, host, sinks)
     _begin(telling, sinks)
+    cmdline.refuse_cut(line)
     request = request_from(words)
     refuse_https(words)
     if request.action is Action.NONE:

@@ -14,7 +14,7 @@ from autoinstall import advice, cmdline
 from autoinstall.errors import EXIT_ASKED, EXIT_OK, BadUsage, BadWords
 from autoinstall.host import Host
 from autoinstall.loaders import LOADERS
-from autoinstall.request import request_from
+from autoinstall.request import request_from, rescue_asked
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def opinion(line: str) -> Opinion:
     notes, crowd = advice.notes(words), advice.crowd(words)
     warnings = (*advice.warnings(line, words), *advice.unlike_dracut(words))
     try:
+        if not rescue_asked(words):
+            cmdline.refuse_cut(line)
         request = request_from(words)
     except BadWords as error:
         return Opinion((*error.reasons, *filter(None, [crowd])), warnings, notes)

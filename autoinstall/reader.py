@@ -81,7 +81,11 @@ def _behind_the_end(words: Sequence[Word]) -> list[str]:
     ours = [(row.name, word.name) for word in words if (row := row_of(word.name))]
     names = [name for name, _ in ours]
     behind = ours[names.index("autoinstall.end") :] if "autoinstall.end" in names else []
-    return [f"{given}: stands behind autoinstall.end" for name, given in behind if name not in MAY_FOLLOW_THE_END]
+    return [
+        f"{given}: stands behind autoinstall.end; write it before that"
+        for name, given in behind
+        if name not in MAY_FOLLOW_THE_END
+    ]
 
 
 def _did_you_mean(name: str) -> str:

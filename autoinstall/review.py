@@ -61,6 +61,7 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if args.diff:
         return _compare(*args.diff)
     words = cmdline.parse(args.cmdline)
+    cmdline.refuse_cut(args.cmdline)
     request = request_from(words)
     if request.action in WITHOUT_PLAN:
         raise BadUsage("this line asks for no installation and no removal", hint=WITHOUT_PLAN[request.action])

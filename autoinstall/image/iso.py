@@ -21,6 +21,9 @@ ACTION_WORDS = frozenset(
     )
 )  # fmt: skip
 LIVE_WORDS = "rd.live.image rd.live.dir=autoinstall rd.live.squashimg=root.squashfs rd.shell=0 panic=30"
+KERNEL = "/autoinstall/vmlinuz"
+ADDED = (Word("BOOT_IMAGE", KERNEL),)
+"""GRUB's own word, before all."""
 ESP_SECTORS = 4096
 EPOCH_S = 1735689600
 """What every file of a medium is dated, and what its volume is named after where that is a time: 2025-01-01."""
@@ -40,7 +43,7 @@ class Medium:
 
 
 def render_menu(medium: Medium) -> str:
-    """The grub.cfg of the medium. Raises BadWords for a line that no kernel could get whole.
+    """The grub.cfg of the medium. Raises BadWords for a line that no kernel could get whole, with GRUB's own word.
 
     The default entry installs only if the baked-in line asks for it.
     """
@@ -48,13 +51,14 @@ def render_menu(medium: Medium) -> str:
     asked = any(_name(word) in ACTION_WORDS for word in words)
     root = f"root=live:LABEL={volume_label(medium.manifest)}"
     live = cmdline.parse(" ".join([root, LIVE_WORDS, *medium.default_words]))
-    install = [*live, *words] if asked else [*live, *words, Word("storage_init")]
+    install = [*live, *words] if asked else [*live, Word("storage_init"), *words]
     plain = live if asked else [*live, *words]
+    rescue = [*live, Word("rescue")]
     entries = _entry("Install", "install", install) + _entry("Start without installing", "live", plain)
     return (
         medium.template.replace("@DEFAULT@", "install" if asked else "live")
         .replace("@ENTRIES@\n", entries)
-        .replace("@LIVE@", GRUB.quoted(live))
+        .replace("@RESCUE@", GRUB.quoted(cmdline.ended(rescue, ADDED)))
     )
 
 
@@ -104,7 +108,7 @@ def _make_esp(scratch: Path, host: Host) -> Path:
 def _entry(title: str, name: str, words: Sequence[Word]) -> str:
     return (
         f'menuentry "{title}" --id {name} {{\n'
-        f"  linux /autoinstall/vmlinuz {GRUB.quoted(words)}\n"
+        f"  linux {KERNEL} {GRUB.quoted(cmdline.ended(words, ADDED))}\n"
         "  initrd /autoinstall/initrd.img\n"
         "}\n"
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autoinstall import cmdline
+from autoinstall import cmdline, grammar_sources
 from autoinstall.cmdline import Word
 from autoinstall.errors import EXIT_OK, BadUsage, ImageInvalid
 from autoinstall.host import Host
@@ -36,10 +36,13 @@ def main(args: argparse.Namespace, host: Host) -> int:
     """Write the directory. Raises BadUsage, BadWords, ImageInvalid or NoSpace."""
     url = checked_url(args.url)
     words = cmdline.parse(args.cmdline)
+    if args.output.resolve() == args.image.resolve():
+        raise BadUsage(f"-o: {args.output} is the image itself", hint="name another directory")
     try:
         papers = read_papers(args.image)
         parse_manifest(papers.manifest)
         live = _live(url, (args.image / WORDS_NAME).read_text())
+        words = cmdline.ended(words, [*live, *_added(url)])
         texts = {
             GRUB_MENU: grub_menu(live, words),
             IPXE_SCRIPT: ipxe_script(url, live, words),
@@ -61,9 +64,15 @@ def main(args: argparse.Namespace, host: Host) -> int:
 
 
 def checked_url(url: str) -> str:
-    """The URL without its last slash. Raises BadUsage for what dracut or a kernel command line cannot carry."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    """The URL without its last slash.
+
+    Raises BadUsage for what dracut or a kernel command line cannot carry, or the installer cannot fetch from.
+    """
+    try:
+        parts = urlsplit(grammar_sources.url(url))
+    except ValueError as error:
+        raise BadUsage(f"--url: {error}", hint="such as http://HOST/DIR or https://HOST/DIR") from error
+    if parts.query or parts.fragment:
         raise BadUsage(f"--url: {url!r} is not http://HOST/DIR or https://HOST/DIR")
     if any(c.isspace() or c in "\"'$;&<>\\" for c in url):
         raise BadUsage(f"--url: {url!r} holds characters that boot loaders read as their own")
@@ -105,3 +114,8 @@ def _line(*parts: str) -> str:
 def _live(url: str, default_words: str) -> tuple[Word, ...]:
     """What a boot of the live system needs, and what the recipe wants for it."""
     return Word("root", f"live:{url}/root.squashfs"), *cmdline.parse(LIVE_WORDS), *cmdline.parse(default_words)
+
+
+def _added(url: str) -> tuple[Word, ...]:
+    """What the loaders add to a line, the most of each: GRUB has the whole path of the kernel there."""
+    return Word("BOOT_IMAGE", f"{url}/vmlinuz"), Word("initrd", "initrd.img"), Word("BOOTIF", "01-00-00-00-00-00-00")

@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from autoinstall.cmdline import parse
-from autoinstall.errors import AskedWrongly, BuildFailed
+from autoinstall.errors import AskedWrongly, BadWords, BuildFailed
 from autoinstall.image.grub import ISO_MARK, iso_mark, marked, patched_boot_sector, patched_core
 from autoinstall.image.iso import Medium, render_menu
 from autoinstall.image.layers import NODE_GRUB_CFG, node_menu
 from autoinstall.image.pxe import grub_menu
+from autoinstall.request import request_from
 from tests.unit.test_manifest import MANIFEST
 
 TEMPLATE = NODE_GRUB_CFG.with_name("iso.cfg").read_text()
 LABEL = f"AI-{MANIFEST.image_id[:8]}"
+END = " autoinstall.end"
+KEPT_BYTES = 2046
+"""Of a line, by every loader (Linux' header.S, Syslinux' load_linux.c, iPXE's bzimage.c)."""
 
 
 def _menu(line: str) -> str:
@@ -68,18 +72,18 @@ def test_the_loader_of_a_medium_searches_for_its_own_medium() -> None:
 def test_a_line_that_asks_for_an_install_is_the_default_entry() -> None:
     menu = _menu("storage_init BOOTIF=link")
     assert "set default=install\n" in menu
-    assert _entry(menu, "install").endswith(" console=ttyS0 storage_init BOOTIF=link")
+    assert _entry(menu, "install").endswith(" console=ttyS0 storage_init BOOTIF=link" + END)
     assert _entry(menu, "install").startswith(f"linux /autoinstall/vmlinuz root=live:LABEL={LABEL} rd.live.image ")
     assert "storage_init" not in _entry(menu, "live")
-    assert _entry(menu, "rescue").endswith(" console=ttyS0 rescue")
+    assert _entry(menu, "rescue").endswith(" console=ttyS0 rescue" + END)
 
 
 @pytest.mark.parametrize("line", ["", "console=tty1 adminpw=x", "my.storage_init=1", "storage_initx"])
 def test_without_an_asked_install_the_default_entry_installs_nothing(line: str) -> None:
     menu = _menu(line)
     assert "set default=live\n" in menu
-    assert _entry(menu, "live").endswith(" ".join(["console=ttyS0", *line.split()]))
-    assert _entry(menu, "install").endswith(" storage_init")
+    assert _entry(menu, "live").endswith(" ".join(["console=ttyS0", *line.split()]) + END)
+    assert _entry(menu, "install").endswith(" ".join(["console=ttyS0 storage_init", *line.split()]) + END)
 
 
 @pytest.mark.parametrize("word", ["ovirt_init", "storage-init=/dev/vda", "autoinstall.storage_init", "reinstall"])
@@ -90,13 +94,13 @@ def test_every_spelling_of_an_install_is_one(word: str) -> None:
 def test_what_grub_would_eat_is_quoted() -> None:
     line = "storage_init=/dev/a;/dev/b adminpw=$6$salt$hash match:size<1T&x {a} #b"
     assert _entry(_menu(line), "install").endswith(
-        " 'storage_init=/dev/a;/dev/b' 'adminpw=$6$salt$hash' 'match:size<1T&x' '{a}' '#b'"
+        " 'storage_init=/dev/a;/dev/b' 'adminpw=$6$salt$hash' 'match:size<1T&x' '{a}' '#b'" + END
     )
 
 
 def test_double_quotes_protect_blanks_and_are_left_to_grub() -> None:
     entry = _entry(_menu('storage_init autoinstall.id="a b"  "d e" f'), "install")
-    assert entry.endswith(" storage_init 'autoinstall.id=a b' 'd e' f")
+    assert entry.endswith(" storage_init 'autoinstall.id=a b' 'd e' f" + END)
 
 
 BAD_LINES = {
@@ -113,6 +117,22 @@ BAD_LINES = {
 def test_a_line_that_no_kernel_would_get_whole_is_refused(line: str, message: str) -> None:
     with pytest.raises(AskedWrongly, match=message):
         _menu(line)
+
+
+def test_a_line_that_the_kernel_keeps_no_more_is_refused_with_what_grub_and_the_medium_add() -> None:
+    line = "storage_init autoinstall.id="
+    short = _entry(_menu(line + "x"), "install").replace("linux ", "BOOT_IMAGE=")
+    most = line + "x" * (KEPT_BYTES - len(short) + 1)
+    assert _entry(_menu(most), "install").endswith("x" + END)
+    with pytest.raises(BadWords, match=f"would have {KEPT_BYTES + 1} bytes.*: {KEPT_BYTES} is the most") as caught:
+        _menu(most + "x")
+    assert "autoinstall.words" in caught.value.hint
+
+
+def test_a_line_that_ends_already_is_not_ended_again() -> None:
+    entry = _entry(_menu("storage_init autoinstall.end"), "install")
+    assert entry.endswith(" storage_init autoinstall.end")
+    assert request_from(parse(entry.partition("vmlinuz ")[2])).warnings == ()
 
 
 @pytest.mark.runs_programs

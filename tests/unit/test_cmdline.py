@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autoinstall.cmdline import LIMIT_BYTES, Word, parse, render
+from autoinstall.cmdline import LIMIT_BYTES, Word, parse, refuse_cut, render
 from autoinstall.errors import BadWords
 
 ROWS = [
@@ -44,6 +45,28 @@ def test_a_line_splits_as_the_kernel_splits_it(line: str, words: list[Word]) -> 
 def test_what_no_line_may_hold_is_refused(line: str, says: str) -> None:
     with pytest.raises(BadWords, match=says):
         parse(line)
+
+
+BEGUN = "storage_init autoinstall.id="
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        (BEGUN.ljust(2045, "x"), False),
+        (BEGUN.ljust(2046, "x"), True),
+        (BEGUN.ljust(2045, "x") + "\n", False),
+        (BEGUN.ljust(2045, "x") + " \n", True),
+        (BEGUN.ljust(2035, "x") + " autoinstall", True),
+        (BEGUN.ljust(2031, "x") + " autoinstall.end\n", False),
+        (BEGUN.ljust(2031, "x") + "autoinstall.end", True),
+        (" " * 2046, True),
+    ],
+)
+def test_a_line_that_is_as_long_as_one_that_was_cut_and_has_no_end_is_refused(line: str, refused: bool) -> None:
+    parse(line)
+    with pytest.raises(BadWords, match="words may be missing") if refused else nullcontext():
+        refuse_cut(line)
 
 
 def test_every_problem_is_listed() -> None:

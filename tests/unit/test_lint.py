@@ -53,6 +53,19 @@ def test_every_error_is_told_in_the_words_of_the_installer(capsys: pytest.Captur
     assert not [text for text in lines if text.startswith("grub: ")]
 
 
+def test_who_judges_a_line_refuses_one_that_may_have_been_cut_but_for_rescue(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begun = "storage_init autoinstall.report_timeout=0 autoinstall.id="
+    line = begun.ljust(LIMIT_BYTES - 1, "x")
+    refused = story.install(line, Host(), [Paper()])
+    assert said(capsys, line)[1][0] == f"error: {refused.reasons[0]}"
+    assert main(["plan", "--cmdline", line]) == refused.exit_code == 2
+    assert f"autoinstall: {refused.reasons[0]}" in capsys.readouterr().err
+    line = f"rescue {begun}".ljust(LIMIT_BYTES - 1, "x")
+    assert said(capsys, line)[0] == story.install(line, Host(), [Paper()]).exit_code == 0
+
+
 def test_a_line_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = said(capsys, 'a="b')
     assert (status, len(lines)) == (2, 1)
@@ -124,7 +137,7 @@ WARNED = [
     (f"autoinstall.adminpw={HASH}", "adminpw: a secret"),
     ("x" * 1899, ""),
     ("x" * 1900 + "\n", "1900 bytes; the kernel keeps 2047"),
-    ("x" * (LIMIT_BYTES - 1), "2047 bytes, all that the kernel keeps"),
+    ("x" * (LIMIT_BYTES - 1), "2047 bytes; the kernel keeps 2047"),
     ("é" * 950, "1900 bytes"),
     ("a='b", "single quote"),
     ('a=b"c d"', "double quote that is part of it"),
