@@ -13,8 +13,8 @@ LIMIT_BYTES = 2048
 HANDED_ON_BYTES = LIMIT_BYTES - 2
 """What every loader hands on: pxelinux and iPXE count a NUL among the 2047 bytes of the kernel's own header."""
 END = "autoinstall.end"
-"""The word that a line may end with. pxelinux and iPXE cut a long one at that byte, which is seen. GRUB and the EFI stub
-of the kernel leave out whole words, which is not: a menu of ours is not written where it would be too long.
+"""The word that a line may end with. pxelinux and iPXE cut a long one at that byte, which is seen. GRUB and the EFI
+stub of the kernel leave out whole words, which is not: a menu of ours is not written where it would be too long.
 """
 
 WHITE_SPACE = " \t\n\r\v\f"

@@ -50,14 +50,19 @@ def with_credentials(words: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def credentials() -> tuple[Word, ...]:
-    """The secrets that systemd has for this run (systemd.exec(5)). Raises BadWords for one that is none of ours."""
+    """The secrets that systemd has for this run, or in a shell for this machine (systemd.exec(5)).
+
+    Raises BadWords for one that is none of ours. Encrypted ones are not here: LoadCredential= of the unit takes none
+    either.
+    """
     secret = {_credential(row.name): row.name for row in PARAMETERS if row.secret}
     there = [path.name for path in _files(SYSTEM_CREDENTIALS) if path.name.startswith(PREFIX)]
     unknown = [f"credential {name}: there is no secret word of that name" for name in there if name not in secret]
     if unknown:
         raise BadWords(*unknown, hint=f"known: {', '.join(sorted(secret))}")
-    own = _files(Path(os.environ[CREDENTIALS])) if CREDENTIALS in os.environ else ()
-    return tuple(Word(secret[path.name], _secret_text(path)) for path in own if path.name in secret)
+    places = SYSTEM_CREDENTIALS, Path(os.environ.get(CREDENTIALS, SYSTEM_CREDENTIALS))
+    found = {path.name: path for place in places for path in _files(place) if path.name in secret}
+    return tuple(Word(secret[name], _secret_text(path)) for name, path in found.items())
 
 
 def refuse_https(words: Sequence[Word]) -> None:

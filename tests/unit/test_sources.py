@@ -203,6 +203,17 @@ def test_a_credential_wins_over_the_word(given: Path) -> None:
     assert words == (Word("adminpw", HASH), Word("quiet"), Word("storage_init"))
 
 
+@pytest.mark.parametrize("unit", [None, "getty@tty1.service"])
+def test_typed_in_a_shell_the_credentials_are_those_of_the_machine(
+    unit: str | None, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (given / "autoinstall.adminpw").write_text(HASH)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    if unit:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given.with_name(unit)))
+    assert sources.with_credentials(parse("storage_init")) == (Word("adminpw", HASH), Word("storage_init"))
+
+
 def test_what_is_not_a_secret_of_ours_is_no_credential(given: Path) -> None:
     (given / "autoinstall.hostname").write_text("node7")
     (given / "other.hostname").write_text("node7")
