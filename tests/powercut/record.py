@@ -16,7 +16,7 @@ from typing import Any
 from tests.powercut.marks import INSTALLED, Notes
 from tests.vm.hardware import DISK_BYTES, MIB, Bus, Disk, Firmware, Hardware, new_disk
 from tests.vm.image import Image, build
-from tests.vm.installed import HEALTHY, INSTALL_LIMIT_S, LIVE_LIMIT_S, NODE_LIMIT_S, NOT_INSTALLED, as_root
+from tests.vm.installed import INSTALL_LIMIT_S, LIVE_LIMIT_S, NOT_INSTALLED, SSH_LIMIT_S, as_root, came_up
 from tests.vm.kept import config_hash
 from tests.vm.machine import Event, Machine
 from tests.vm.newer import derived, write_iso
@@ -28,7 +28,6 @@ NEWER = "newer.medium"
 NEWER_DEVICE = "/dev/disk/by-id/virtio-NEWER"
 BALLAST_BYTES = 9 * MIB
 """By which the initrd of the second image is larger: what lies behind it in the slot does not lie where it lay."""
-SSH_LIMIT_S = 120
 UPGRADE_LIMIT_S = 300
 
 
@@ -62,10 +61,7 @@ class Session:
 
     def comes_up(self, slot: str) -> None:
         """The node does, from this slot, with all that it does at boot."""
-        healthy = self.machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
-        assert healthy.group(1) == slot, healthy.group(0)
-        self.machine.ssh.wait(SSH_LIMIT_S)
-        self.machine.ssh.read("systemctl is-system-running --wait || systemctl --failed --no-legend", NODE_LIMIT_S)
+        assert came_up(self.machine).group(1) == slot
 
     def reboot(self, slot: str, **may_be: object) -> None:
         """Down in order, and up again, with the Config that was there."""
