@@ -52,11 +52,20 @@ def several_paths(disks: Sequence[Disk]) -> Mapping[str, Sequence[str]]:
 def with_identity(disks: Sequence[Disk]) -> tuple[Disk, ...]:
     """The disks, each map with what its paths tell of the disk that they lead to, and with their names.
 
-    The medium that this system runs from is that by each of its paths.
+    The medium that this system runs from is that by each of its paths. A path that a map was made without, as it
+    answered nothing, is one of it too, unless somebody uses it past the map.
     """
     live = {disk.wwid for disk in disks if disk.live_medium and disk.wwid}
     disks = [replace(disk, live_medium=disk.live_medium or disk.wwid in live) for disk in disks]
-    return tuple(_known_by(disk, [one for one in disks if one.multipath in disk.links]) for disk in disks)
+    maps = {disk.wwid: disk.multipath for disk in disks if disk.wwid and disk.multipath}
+    silent = [
+        replace(disk, multipath=maps[disk.wwid])
+        for disk in disks
+        if disk.wwid in maps and disk.kind == "disk" and not (disk.multipath or disk.in_use)
+    ]
+    paths = [*disks, *silent]
+    known = {disk.path: disk for disk in paths}
+    return tuple(_known_by(disk, [one for one in paths if one.multipath in disk.links]) for disk in known.values())
 
 
 def refuse_paths(target: Disk, facts: Facts) -> None:

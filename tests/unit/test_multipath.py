@@ -28,6 +28,8 @@ __all__ = ["node"]
 ROOT = Path(__file__).resolve().parents[2]
 SDA = replace(PATH_A, wwid=WWID, links=("/dev/disk/by-path/pci-1-sas-1", f"/dev/disk/by-id/scsi-{WWID}"))
 SDB = replace(SDA, path="/dev/sdb", links=("/dev/disk/by-path/pci-2-sas-1", f"/dev/disk/by-id/scsi-{WWID}"))
+BOTH = "service-time 0 1 2 /dev/sda 1 1 service-time 0 1 2 /dev/sdc 1 1"
+"""The groups of a map over sda and sdc."""
 SDC = replace(SDA, path="/dev/sdc", wwid="35000c500b0000001", wwn="0x5000c500b0000001")
 
 
@@ -193,6 +195,28 @@ def test_whatever_names_a_path_means_its_map(value: str) -> None:
     assert selector_for(made.target, facts.disks) == "storage_init=serial:PATHS"
 
 
+@pytest.mark.parametrize("value", ["", "/dev/sda", "/dev/sdb", "serial:PATHS", "wwn:0x5000c500a0000001", "scsi"])
+def test_a_path_that_answers_nothing_is_one_of_the_map_all_the_same(value: str) -> None:
+    """assemble leaves it out; what the map is called the others tell."""
+    there = Disk("/dev/dm-0", "multipath", SDA.size_bytes, 512, links=(f"/dev/mapper/{WWID}",), wwid=WWID)
+    silent = replace(SDA, serial="", wwn="")
+    disks = with_identity([silent, replace(SDB, multipath=f"/dev/mapper/{WWID}"), there, SDC])
+    assert [disk.multipath for disk in disks] == [*[f"/dev/mapper/{WWID}"] * 2, "", ""]
+    disks = disks[:3] if value in ("", "scsi", "serial:PATHS") else disks
+    target = make_plan(
+        asked(f"storage_init={value}" if value else "storage_init"), replace(KEEPS_PATHS, disks=disks)
+    ).target
+    assert (target.path, {*target.paths}) == ("/dev/dm-0", {"/dev/sda", "/dev/sdb"})
+
+
+def test_a_path_that_is_used_past_its_map_is_not_taken_for_one_of_it() -> None:
+    there = Disk("/dev/dm-0", "multipath", SDA.size_bytes, 512, links=(f"/dev/mapper/{WWID}",), wwid=WWID)
+    used = replace(SDA, in_use=("/dev/sda1 is mounted on /srv",))
+    disks = with_identity([used, replace(SDB, multipath=f"/dev/mapper/{WWID}"), there])
+    with pytest.raises(Refused, match="fits 2 disks"):
+        make_plan(asked("storage_init=serial:PATHS"), replace(KEEPS_PATHS, disks=disks))
+
+
 def test_a_map_has_the_names_of_its_paths() -> None:
     paths = [replace(disk, multipath=f"/dev/mapper/{WWID}") for disk in (SDA, SDB)]
     there = Disk("/dev/dm-0", "multipath", 1 << 34, 512, links=(f"/dev/mapper/{WWID}",), wwid=WWID)
@@ -242,16 +266,31 @@ def test_a_node_on_a_map_finds_its_disk_and_partitions(node: Node, tmp_path: Pat
 
 
 @pytest.mark.runs_programs
-def test_the_initramfs_makes_the_same_map(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("answering", "state", "made"),
+    [
+        ("sda sdc", "running", f"2 1 {BOTH}"),
+        ("sda", "running", f"2 1 {BOTH}"),
+        ("sdc", "running", f"2 2 {BOTH}"),
+        ("", "running", ""),
+        ("sda sdc", "offline", "1 1 service-time 0 1 2 /dev/sdc 1 1"),
+        ("sda", "transport-offline", ""),
+    ],
+)
+def test_the_initramfs_makes_the_same_map_once_a_path_answers_and_begins_with_that(
+    tmp_path: Path, answering: str, state: str, made: str
+) -> None:
     """map-disks.sh with a sysfs of ours, and programs that say what they are asked."""
     run = tmp_path / "run"
     run.mkdir()
     (run / "multipath").write_text(f"{WWID}\n")
     sys = tmp_path / "sys"
     for disk, serial in (("sda", WWID), ("sdb", "35000c500b0000001"), ("sdc", WWID)):
-        for number in (1, 3):
+        (sys / disk / "device").mkdir(parents=True)
+        (sys / disk / "device/state").write_text(f"{state if disk == 'sda' else 'running'}\n")
+        for number in (1, 3) if disk in (*answering.split(), "sdb") else ():
             part = sys / disk / f"{disk}{number}"
-            part.mkdir(parents=True)
+            part.mkdir()
             for what, value in (("partition", number), ("start", 2048 * number), ("size", 2048), ("serial", serial)):
                 (part / what).write_text(f"{value}\n")
             (sys / part.name).symlink_to(part)
@@ -261,15 +300,15 @@ def test_the_initramfs_makes_the_same_map(tmp_path: Path) -> None:
     script = re.sub(r"^\. /lib.*$", f"AUTOINSTALL_RUN={shlex.quote(str(run))}", script, flags=re.MULTILINE)
     tools = f'udevadm() {{ for w in "$@"; do :; done; cat {sys}/"${{w#--name=}}"/serial; }}\n'
     tools += 'dmsetup() { echo "$2 $4 $6"; }\n'
-    script = f"{tools}hook() {{\n{script}\n}}\nhook\nhook\n"
+    script = f"{tools}hook() {{\n{script}\n}}\nhook\nhook\ntrue\n"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    groups = "service-time 0 1 2 /dev/sda 1 1 service-time 0 1 2 /dev/sdc 1 1"
-    assert done.stdout.splitlines() == [
-        f"{WWID} mpath-{WWID} 0 33554432 multipath 0 0 2 1 {groups}",
+    told = [
+        f"{WWID} mpath-{WWID} 0 33554432 multipath 0 0 {made}",
         f"{WWID}-part1 part1-mpath-{WWID} 0 2048 linear /dev/mapper/{WWID} 2048",
         f"{WWID}-part3 part3-mpath-{WWID} 0 2048 linear /dev/mapper/{WWID} 6144",
     ]
+    assert done.stdout.splitlines() == (told if made else [])
 
 
 @pytest.mark.runs_programs
