@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, Facts
+from autoinstall.facts import Disk, Facts, NodeMark
 from autoinstall.grammar_disks import DiskBy, DiskSelector
+from autoinstall.layout import id_mark
 from autoinstall.request import Action, Request
 from autoinstall.select import describe, disk_word, identity, select_all, select_disk
 from autoinstall.space import APP_GROUP, HOST_GROUP
@@ -40,6 +41,31 @@ class Chosen:
         return [disk for disk in facts.disks if disk.path not in paths]
 
 
+def choose_boot(request: Request, disks: Sequence[Disk]) -> Disk:
+    """The boot disk that a request means, whatever there is of the others. Raises Refused."""
+    assert request.disk is not None
+    alone = not (request.host_disks or request.app_disks)
+    return select_disk(request.disk, disks, alone=alone, of_node=request.action is Action.UNINSTALL)
+
+
+def staying(request: Request, disks: Sequence[Disk]) -> Disk | None:
+    """The boot disk, where it carries a finished node that is not installed over: nothing is written then.
+
+    Raises Refused where it is not clear which disk is meant.
+    """
+    boot = choose_boot(request, disks)
+    return boot if boot.node and boot.node.finished and not why_over(request, boot.node) else None
+
+
+def why_over(request: Request, node: NodeMark) -> str:
+    """Why a finished node is installed over; empty where it stays."""
+    if request.reinstall:
+        return "as `reinstall` asks; take that word away, or the next boot of this line does so again"
+    if request.id_text is not None and node.id_mark != id_mark(node.install_id, request.id_text):
+        return f"for it was not installed as autoinstall.id={request.id_text}"
+    return ""
+
+
 def choose(request: Request, disks: Sequence[Disk]) -> Chosen:
     """The disks that a request means: the same one named twice counts once.
 
@@ -49,17 +75,15 @@ def choose(request: Request, disks: Sequence[Disk]) -> Chosen:
     """
     assert request.disk is not None
     named: set[str] = set()
-    of_node = request.action is Action.UNINSTALL
 
     def found(selector: DiskSelector, some: Sequence[Disk]) -> list[Disk]:
         if selector.by is DiskBy.BUS_ALL:
             return sorted(select_all(selector, some), key=identity)
-        disk = select_disk(selector, some, alone=False, of_node=of_node)
+        disk = select_disk(selector, some, alone=False, of_node=request.action is Action.UNINSTALL)
         named.update([disk.path] if selector.explicit else [])
         return [disk]
 
-    alone = not (request.host_disks or request.app_disks)
-    boot = select_disk(request.disk, disks, alone=alone, of_node=of_node)
+    boot = choose_boot(request, disks)
     named.update([boot.path] if request.disk.explicit else [])
     host = _once(disk for selector in request.host_disks for disk in found(selector, disks)) or (boot,)
     free = [disk for disk in disks if disk not in (boot, *host)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoinstall import advice, cmdline
 from autoinstall.carry import carry_out
+from autoinstall.chosen import staying
 from autoinstall.cmdline import Word
 from autoinstall.conclude import concluded
 from autoinstall.delivery import deliver, node_name
@@ -26,6 +27,8 @@ from autoinstall.live import KERNEL_COMMAND_LINE, find_image, only_run
 from autoinstall.livenet import use_address
 from autoinstall.localboot import kexec_or_reboot, load_either
 from autoinstall.marks import our_table
+from autoinstall.node.name import stored_name
+from autoinstall.node.ondisk import node_on
 from autoinstall.pin import digest, refuse_another, refuse_unpinned, removal_digest
 from autoinstall.plan import Decision, Plan, make_plan, to_json
 from autoinstall.probe import probe, wait_for_asked
@@ -46,6 +49,7 @@ from autoinstall.report.sinks import (
 )
 from autoinstall.request import Action, Request, on_failure_from, redacted, request_from, rescue_asked
 from autoinstall.signals import end_no_more, end_when_told
+from autoinstall.slots import Slot
 from autoinstall.sources import refuse_https, with_credentials, with_file, with_keys
 from autoinstall.stateless import Application, make_application
 from autoinstall.steps import install_steps, removal_steps
@@ -129,7 +133,7 @@ def _run(line: str, host: Host, sinks: Sequence[Sink]) -> Result:
     if request.action is Action.STATELESS:
         use_address(request, facts, host)
         return _apply(make_application(with_keys(request, host), facts), host, sinks)
-    use_address(request, facts, host)
+    _use_address(request, facts, host, sinks)
     if request.action is Action.UNINSTALL:
         return _uninstall(request, make_removal(request, facts), host, sinks)
     if request.action is Action.UPGRADE:
@@ -161,6 +165,16 @@ def _facts(request: Request, image: Path, host: Host, sinks: Sequence[Sink]) -> 
     if facts.image and request.action in (Action.INSTALL, Action.UPGRADE):
         say(signature.told(facts.image.signer), sinks)
     return facts
+
+
+def _use_address(request: Request, facts: Facts, host: Host, sinks: Sequence[Sink]) -> None:
+    """The address of the line, for its servers; where it cannot be had, a node that stays is booted all the same."""
+    try:
+        use_address(request, facts, host)
+    except Refused as refused:
+        if request.action is not Action.INSTALL or not staying(request, facts.disks):
+            raise
+        warn(refused.reasons, host, sinks)
 
 
 def _begin(telling: Telling, sinks: Sequence[Sink]) -> None:
@@ -261,13 +275,14 @@ def _already_installed(plan: Plan, host: Host, sinks: Sequence[Sink]) -> Result:
 
     By kexec: a reboot could come back to this medium, for ever.
     """
-    told = Memory.among(sinks)
-    told.node_name = node_name(plan)
+    told, slot = Memory.among(sinks), Slot.A
     reason = f"{plan.target.path} already carries a finished node"
     if plan.installed is Installed.BOOT and not plan.dry_run:
         slot = load_either(host, plan.target.path, sinks)
         told.node_disk = plan.target.path
         reason = f"{reason}; going on to its slot {slot.value}"
+    if telling_from(told.words).trigger:
+        told.node_name = stored_name(host, node_on(plan.target), slot)
     detail = {"install_id": str(plan.target.node.install_id)} if plan.target.node else {}
     return Result(Ending.ALREADY_INSTALLED, EXIT_OK, (reason,), detail=detail)
 

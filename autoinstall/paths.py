@@ -70,12 +70,15 @@ def with_identity(disks: Sequence[Disk]) -> tuple[Disk, ...]:
 
 def refuse_paths(target: Disk, facts: Facts) -> None:
     """Raises Refused for a path without a map, and for a map that a node of this image could not keep up."""
-    for rule in (_refuse_a_path, _refuse_without_multipath, _refuse_without_wwid):
+    for rule in (refuse_a_path, _refuse_without_multipath, _refuse_without_wwid):
         rule(target, facts)
 
 
-def _refuse_a_path(target: Disk, facts: Facts) -> None:
-    """Two disks of one WWN, serial and size are two paths to one disk, and none of them is it: their map is."""
+def refuse_a_path(target: Disk, facts: Facts) -> None:
+    """Raises Refused for a path without a map.
+
+    Two disks of one WWN, serial and size are two paths to one disk, and none of them is it: their map is.
+    """
     identity = (target.wwn, target.serial, target.size_bytes)
     paths = [disk for disk in facts.disks if (disk.wwn, disk.serial, disk.size_bytes) == identity]
     if target.kind != MULTIPATH and target.wwn and len(paths) > 1:

@@ -33,7 +33,7 @@ def pinned(plan: Plan) -> dict[str, Any]:
 
     Not covered is how the run goes: dry_run, after, installed, on_failure, warnings, autoinstall.plan itself; and
     what the disks lose, for an install that was cut has already taken that, and its line starts it over. What may
-    go is another rule's (plan._decide).
+    go is another rule's (plan._refuse_losses).
 
     What does change it: another wired NIC in the machine or one less (they are part of the install id), BOOTIF=link
     with the cable in another NIC, and the order of the words that go on into the boot entry, which the kernel reads

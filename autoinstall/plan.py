@@ -8,15 +8,15 @@ from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
 
-from autoinstall.chosen import Chosen, choose, refuse_left_behind, refuse_same_groups
+from autoinstall.chosen import Chosen, choose, refuse_left_behind, refuse_same_groups, staying, why_over
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
-from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, NodeMark, Signature
+from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
 from autoinstall.grammar import After, Installed, OnFailure
 from autoinstall.grammar_disks import Wipe
-from autoinstall.layout import DiskTable, Layout, id_mark, place
+from autoinstall.layout import DiskTable, Layout, place
 from autoinstall.network import nics_for
-from autoinstall.paths import MULTIPATH_WORD, refuse_paths, wwids_of
+from autoinstall.paths import MULTIPATH_WORD, refuse_a_path, refuse_paths, wwids_of
 from autoinstall.request import Action, Request
 from autoinstall.select import (
     describe,
@@ -25,6 +25,7 @@ from autoinstall.select import (
     refuse_unknown,
     selector_for,
     strange_partitions,
+    why_not,
 )
 from autoinstall.services import refuse_missing_features, refuse_unchecked
 from autoinstall.settings import NodeFile, Setting, default_host_name, node_files, without_secrets
@@ -72,7 +73,8 @@ class SlotPlan:
 @dataclass(frozen=True)
 class Plan:
     """A decided run. `target` is the boot disk, `members` are the disks beside it, in the order of the layout's, all
-    as they were when this was decided; `lost` is what they hold.
+    as they were when this was decided; `lost` is what they hold. For a node that stays nothing is made: its layout
+    is empty, and so is all that would follow from one.
     """
 
     decision: Decision
@@ -119,8 +121,11 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         raise ValueError("only an install has a plan")
     if facts.image is None:
         raise Refused("this system does not run from an image of autoinstall", hint="boot one, then install")
-    refuse_missing_features(request.services, facts.image.manifest.features)
     refuse_unchecked(request.https, facts.image.manifest.features)
+    node_disk = staying(request, facts.disks)
+    if node_disk:
+        return _of_a_node_that_stays(request, facts, node_disk)
+    refuse_missing_features(request.services, facts.image.manifest.features)
     chosen = choose(request, facts.disks)
     nics = nics_for(request, facts)
     target = chosen.boot
@@ -128,38 +133,70 @@ def make_plan(request: Request, facts: Facts) -> Plan:
         refuse_unknown(disk if not request.reinstall else replace(disk, unread=""), hint=OR_REINSTALL)
         refuse_paths(disk, facts)
     planned = install_id(target, facts, request.id_text)
-    decision = _decide(request, chosen, planned)
-    _refuse_unfit(chosen, facts)
-    _refuse_little_memory(decision, facts)
-    if decision is Decision.INSTALL:
-        refuse_left_behind(chosen, facts)
-        refuse_stacks(request, chosen.disks, facts)
-        refuse_same_groups(chosen, facts)
-    if decision is Decision.ALREADY_INSTALLED:
-        _refuse_half_a_table(request, target)
+    _refuse_losses(request, chosen, planned)
+    _refuse_large_sectors(target, facts)
+    _refuse_second_node(chosen.others(facts), facts)
+    _refuse_little_memory(facts)
+    refuse_left_behind(chosen, facts)
+    refuse_stacks(request, chosen.disks, facts)
+    refuse_same_groups(chosen, facts)
     layout = place(planned, _space(request, chosen, facts))
     _refuse_small_slots(layout, facts.image)
     _refuse_small_esp(layout)
     _refuse_without_crypt(request, facts.image)
     wwids = wwids_of(chosen.disks)
     return Plan(
-        decision=decision,
+        decision=Decision.INSTALL,
         target=target,
         members=chosen.members,
         layout=layout,
-        firmware=facts.firmware,
-        image=facts.image,
         slots=_slots(request, facts.image, (layout, nics.management, wwids)),
         files=node_files(request, Setting(layout, facts.shadow, nics, wwids)),
         nic=nics.management,
-        id_text=request.id_text,
-        after=request.after,
-        installed=request.installed,
-        on_failure=request.on_failure,
-        dry_run=request.dry_run,
         lost=tuple(mark for disk in chosen.disks for mark in disk.signatures),
         warnings=(*request.warnings, *_told_of_the_node(request, target)),
+        **_of_any_plan(request, facts),
     )
+
+
+def _of_a_node_that_stays(request: Request, facts: Facts, target: Disk) -> Plan:
+    """Nothing is written: what only an install needs may be gone, be it a disk, a NIC, or room for the layout.
+
+    Raises Refused where it is not clear that the machine comes up as this node.
+    """
+    assert target.node is not None
+    named = (*request.host_disks, *request.app_disks)
+    others = [disk for disk in facts.disks if disk != target and all(why_not(disk, one) for one in named)]
+    refuse_a_path(target, facts)
+    _refuse_in_use(target)
+    _refuse_second_node(others, facts)
+    _refuse_half_a_table(request, target)
+    unread = [f"{describe(target)} does not tell all that is on it: {target.unread}"] if target.unread else []
+    return Plan(
+        decision=Decision.ALREADY_INSTALLED,
+        target=target,
+        members=(),
+        layout=Layout(target.node.install_id, target.size_bytes, target.sector_bytes, (), ()),
+        slots=(),
+        files=(),
+        nic=None,
+        lost=(),
+        warnings=(*request.warnings, *unread),
+        **_of_any_plan(request, facts),
+    )
+
+
+def _of_any_plan(request: Request, facts: Facts) -> dict[str, Any]:
+    """The fields of a plan that say where it is made, and how the run goes."""
+    return {
+        "firmware": facts.firmware,
+        "image": facts.image,
+        "id_text": request.id_text,
+        "after": request.after,
+        "installed": request.installed,
+        "on_failure": request.on_failure,
+        "dry_run": request.dry_run,
+    }
 
 
 def install_id(target: Disk, facts: Facts, id_text: str | None = None) -> UUID:
@@ -196,23 +233,24 @@ def _space(request: Request, chosen: Chosen, facts: Facts) -> Space:
     )
 
 
-def _decide(request: Request, chosen: Chosen, planned: UUID) -> Decision:
-    """Whether what is on the disks may go. Raises Refused with the inventory where it may not.
+def _refuse_losses(request: Request, chosen: Chosen, planned: UUID) -> None:
+    """Raises Refused, with the inventory, where what is on the disks may not go.
 
     `planned` is the install id that will be: an install that was cut may have left a member of it.
     """
     for disk in chosen.disks:
-        if disk.in_use:
-            raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it, or name another disk")
+        _refuse_in_use(disk)
     node = chosen.boot.node
-    if node and node.finished and not _why_over(request, node):
-        return Decision.ALREADY_INSTALLED
     for disk in chosen.members:
         _refuse_node_as_member(request, disk)
     for disk in chosen.disks:
         _refuse_strangers(request, disk, chosen.named)
         _refuse_foreign(request, disk, (chosen, [planned, *([node.install_id] if node else [])]))
-    return Decision.INSTALL
+
+
+def _refuse_in_use(disk: Disk) -> None:
+    if disk.in_use:
+        raise Refused(f"{disk.path} is in use: {'; '.join(disk.in_use)}", hint="free it, or name another disk")
 
 
 def _refuse_node_as_member(request: Request, disk: Disk) -> None:
@@ -223,17 +261,8 @@ def _refuse_node_as_member(request: Request, disk: Disk) -> None:
         )
 
 
-def _why_over(request: Request, node: NodeMark) -> str:
-    """Why a finished node is installed over; empty where it stays."""
-    if request.reinstall:
-        return "as `reinstall` asks; take that word away, or the next boot of this line does so again"
-    if request.id_text is not None and node.id_mark != id_mark(node.install_id, request.id_text):
-        return f"for it was not installed as autoinstall.id={request.id_text}"
-    return ""
-
-
 def _told_of_the_node(request: Request, target: Disk) -> Sequence[str]:
-    why = _why_over(request, target.node) if target.node and target.node.finished else ""
+    why = why_over(request, target.node) if target.node and target.node.finished else ""
     return [f"the node on {target.path} is installed over, {why}"] if why else []
 
 
@@ -281,23 +310,26 @@ def _refuse_half_a_table(request: Request, target: Disk) -> None:
         )
 
 
-def _refuse_unfit(chosen: Chosen, facts: Facts) -> None:
-    target = chosen.boot
+def _refuse_large_sectors(target: Disk, facts: Facts) -> None:
     if target.sector_bytes != 512 and facts.firmware is Firmware.BIOS:
         raise Refused(
             f"{target.path} has sectors of {target.sector_bytes} bytes; a BIOS boots from sectors of 512 only",
             hint="boot this machine under UEFI, or use a disk with 512-byte sectors",
         )
-    others = [disk for disk in chosen.others(facts) if disk.node and disk.node.finished]
-    if others:
+
+
+def _refuse_second_node(others: Sequence[Disk], facts: Facts) -> None:
+    """`others` are the disks that take no part."""
+    nodes = [disk for disk in others if disk.node and disk.node.finished]
+    if nodes:
         raise Refused(
-            f"a node of ours is already on {describe(others[0])}: two in one machine have the same roles",
-            hint=f"install onto that one ({selector_for(others[0], facts.disks)}), or remove it",
+            f"a node of ours is already on {describe(nodes[0])}: two in one machine have the same roles",
+            hint=f"install onto that one ({selector_for(nodes[0], facts.disks)}), or remove it",
         )
 
 
-def _refuse_little_memory(decision: Decision, facts: Facts) -> None:
-    if decision is Decision.INSTALL and facts.memory_bytes < LEAST_MEMORY_BYTES:
+def _refuse_little_memory(facts: Facts) -> None:
+    if facts.memory_bytes < LEAST_MEMORY_BYTES:
         raise Refused(
             f"Linux has {mib_up(facts.memory_bytes)} MiB of memory here; "
             f"an installation needs {mib_up(LEAST_MEMORY_BYTES)} MiB",

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from autoinstall import block, gpt
+from autoinstall.chosen import staying
 from autoinstall.codec import to_plain
-from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, TookTooLong, ToolMissing
+from autoinstall.errors import EXIT_OK, DeviceLost, ImageInvalid, Refused, TookTooLong, ToolMissing
 from autoinstall.facts import (
     UNREADABLE,
     Disk,
@@ -34,7 +35,7 @@ from autoinstall.live import LIVE_ROOT, MEDIUM
 from autoinstall.marks import marked
 from autoinstall.multipath import assemble
 from autoinstall.paths import with_identity, wwid_of
-from autoinstall.request import Request
+from autoinstall.request import Action, Request
 from autoinstall.select import FIXED_DISK_KINDS, fitting_nic, ineligible, wanted, why_not
 from autoinstall.sizes import MIB, align_down
 from autoinstall.uses import Uses, is_multipath, multipath_of, text_of
@@ -103,12 +104,24 @@ def wait_for_asked(request: Request, host: Host, say: Callable[[str], None]) -> 
 
 
 def _asked(request: Request, host: Host) -> Iterable[tuple[str, Callable[[], bool], int]]:
-    for disk in filter(None, [request.disk, *request.host_disks, *request.app_disks]):
-        there = partial(_is_there, host, disk)
-        yield wanted(disk), there, request.disk_timeout_s
+    if request.disk:
+        yield wanted(request.disk), partial(_is_there, host, request.disk), request.disk_timeout_s
+    others = (*request.host_disks, *request.app_disks)
+    for disk in () if others and _node_stays(host, request) else others:
+        yield wanted(disk), partial(_is_there, host, disk), request.disk_timeout_s
     members = [NicSelector(NicBy.NAME, name) for name in (request.bond.nics if request.bond else ())]
     for nic in dict.fromkeys([*filter(None, [request.boot_interface]), *members]):
         yield f"the NIC {nic}", partial(_has_nic, nic), request.carrier_timeout_s
+
+
+def _node_stays(host: Host, request: Request) -> bool:
+    """Whether a node is booted as it is: of its other disks one may be dead."""
+    if request.action is not Action.INSTALL or request.disk is None:
+        return False
+    there = [one if ineligible(one, request.disk) else marked(one) for one in disks(host, examine=False)]
+    with suppress(Refused):
+        return staying(request, there) is not None
+    return False
 
 
 def _has_nic(selector: NicSelector) -> bool:

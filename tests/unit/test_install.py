@@ -197,22 +197,22 @@ def test_a_stateless_system_waits_once_all_is_applied(
 
 
 @pytest.mark.parametrize(
-    ("words", "ending", "kept_on"),
+    ("words", "ending", "kept_on", "name"),
     [
-        ("", Ending.ALREADY_INSTALLED, "/dev/vda"),
-        ("autoinstall.installed=hold", Ending.ALREADY_INSTALLED, ""),
-        ("reinstall", Ending.INSTALLED, "/dev/vda"),
+        ("", Ending.ALREADY_INSTALLED, "/dev/vda", ""),
+        ("autoinstall.installed=hold", Ending.ALREADY_INSTALLED, "", ""),
+        ("reinstall", Ending.INSTALLED, "/dev/vda", "node7"),
     ],
 )
 def test_a_node_that_there_is_in_the_end_may_keep_what_a_server_does_not_hear(
-    a_node: None, monkeypatch: pytest.MonkeyPatch, words: str, ending: Ending, kept_on: str
+    a_node: None, monkeypatch: pytest.MonkeyPatch, words: str, ending: Ending, kept_on: str, name: str
 ) -> None:
-    for name in ("carry_out", "install_steps", "Hashing"):
-        monkeypatch.setattr(story, name, lambda *_: ())
+    for step in ("carry_out", "install_steps", "Hashing"):
+        monkeypatch.setattr(story, step, lambda *_: ())
     monkeypatch.setattr(story, "load_either", lambda host, disk, sinks: Slot.B)
     paper = Paper()
     assert story.install(f"storage_init {words} hostname=node7", Host(), [paper]).ending is ending
-    assert (paper.node_disk, paper.node_name) == (kept_on, "node7")
+    assert (paper.node_disk, paper.node_name) == (kept_on, name)
 
 
 def test_a_shell_that_cannot_be_opened_does_not_keep_a_machine_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:

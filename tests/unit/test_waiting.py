@@ -40,6 +40,12 @@ class Clock(Host):
                 raise TookTooLong(what)
 
 
+@pytest.fixture(autouse=True)
+def blank_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on a disk of the tests is not read."""
+    monkeypatch.setattr(probe, "marked", lambda disk: disk)
+
+
 def wait(monkeypatch: pytest.MonkeyPatch, line: str) -> tuple[Clock, list[str]]:
     """What was said and told while the machine of the tests was waited for."""
     monkeypatch.setattr(probe, "disks", lambda *_, **__: MACHINE.disks)
@@ -86,6 +92,27 @@ def test_every_disk_of_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
     line = "storage_init=virtio,serial:B autoinstall.app_disks=serial:C,nvme:ALL storage_vol=rest,Data2"
     _, said = wait(monkeypatch, f"{line} autoinstall.disk_timeout=5")
     assert said == [f"waiting for the disk {name}, 5 s at most" for name in ("serial:B", "serial:C", "nvme:ALL")]
+
+
+@pytest.mark.parametrize(
+    ("line", "node", "waited"),
+    [
+        ("storage_init=virtio,serial:B", NodeMark(UUID(int=1), finished=True), False),
+        ("storage_init=serial:TARGET0,serial:B", NodeMark(UUID(int=1), finished=True), False),
+        ("storage_init=virtio,serial:B reinstall", NodeMark(UUID(int=1), finished=True), True),
+        ("storage_init=virtio,serial:B autoinstall.id=new", NodeMark(UUID(int=1), finished=True), True),
+        ("storage_init=virtio,serial:B uninstall", NodeMark(UUID(int=1), finished=True), True),
+        ("storage_init=virtio,serial:B", NodeMark(UUID(int=1), finished=False), True),
+        ("storage_init=serial:A,serial:B", NodeMark(UUID(int=1), finished=True), True),
+    ],
+)
+def test_a_node_that_is_booted_as_it_is_waits_for_no_second_disk(
+    monkeypatch: pytest.MonkeyPatch, line: str, node: NodeMark, waited: bool
+) -> None:
+    """That may be dead, and the line may let an install wait a day for it."""
+    monkeypatch.setattr(probe, "marked", lambda disk: replace(disk, node=node))
+    _, said = wait(monkeypatch, f"{line} autoinstall.disk_timeout=86400")
+    assert any("serial:B" in text for text in said) is waited
 
 
 def test_each_nic_of_a_bond_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
