@@ -191,9 +191,14 @@ def id_text(value: str | None) -> str:
     return value
 
 
+def is_spoilt_by_grub(word: str) -> bool:
+    """Whether GRUB hands another word than this to the kernel: it splits at blanks, and escapes what quotes."""
+    return not set(word).isdisjoint(" \t\"'\\")
+
+
 def kernel_word(value: str | None) -> str:
     """One word of the kernel command line, which GRUB and the kernel hand on as it is. It may hold a secret."""
-    if not value or not re.fullmatch(r"[A-Za-z0-9_.-]+(=[!-~]*)?", value) or set(value) & set("\"'\\"):
+    if not value or not re.fullmatch(r"[A-Za-z0-9_.-]+(=[!-~]*)?", value) or is_spoilt_by_grub(value):
         raise ValueError("it takes one word, NAME or NAME=VALUE without blanks and quotes")
     return value
 

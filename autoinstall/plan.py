@@ -12,7 +12,7 @@ from autoinstall.chosen import Chosen, choose, refuse_left_behind, refuse_same_g
 from autoinstall.codec import to_plain
 from autoinstall.errors import Refused
 from autoinstall.facts import Disk, Facts, Firmware, LiveImage, Nic, Signature
-from autoinstall.grammar import After, Installed, OnFailure
+from autoinstall.grammar import After, Installed, OnFailure, is_spoilt_by_grub
 from autoinstall.grammar_disks import Wipe
 from autoinstall.layout import DiskTable, Layout, place
 from autoinstall.network import nics_for
@@ -137,6 +137,7 @@ def make_plan(request: Request, facts: Facts) -> Plan:
     _refuse_large_sectors(target, facts)
     _refuse_second_node(chosen.others(facts), facts)
     _refuse_little_memory(facts)
+    _refuse_spoilt_words(request)
     refuse_left_behind(chosen, facts)
     refuse_stacks(request, chosen.disks, facts)
     refuse_same_groups(chosen, facts)
@@ -354,6 +355,15 @@ def _refuse_small_slots(layout: Layout, image: LiveImage) -> None:
             f"the image has {mib_up(needed)} MiB; a slot of {mib_up(room)} MiB must be twice that",
             hint="build a smaller image",
         )
+
+
+def _refuse_spoilt_words(request: Request) -> None:
+    for word in request.kept_words:
+        if is_spoilt_by_grub(word):
+            raise Refused(
+                f"the node would keep {word}, and its GRUB hands no blanks, quotes and backslashes on as they are",
+                hint="leave that word out",
+            )
 
 
 def _refuse_without_crypt(request: Request, image: LiveImage) -> None:

@@ -34,7 +34,8 @@ def table() -> str:
         cells = (_code(row.name), _code(row.grammar), _meaning(row), row.default, _code(_example(row)))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "Words of oVirt Node that are refused: " + ", ".join(map(_code, sorted(REFUSED))) + "."]
-    lines += ["", "Words of others that the node's own boot entry keeps: " + ", ".join(map(_code, _kept())) + "."]
+    kept = ", ".join(map(_code, _kept()))
+    lines += ["", f"Words of others that the node's own boot entry keeps, if they hold no blanks and quotes: {kept}."]
     return "\n".join(lines)
 
 
@@ -49,7 +50,10 @@ def man_words() -> str:
             lines += [".br", f"{name}: {_roff(text)}"] if text else []
     lines += [".SH WORDS THAT ARE REFUSED", "Words of oVirt Node that this system cannot honour:"]
     lines += [_roff(", ".join(sorted(REFUSED)) + ".")]
-    lines += [".SH WORDS OF OTHERS", "The node's own boot entry keeps these, and no others:"]
+    lines += [
+        ".SH WORDS OF OTHERS",
+        "The node's own boot entry keeps these, if they hold no blanks and quotes, and no others:",
+    ]
     return "\n".join([*lines, _roff(", ".join(_kept()) + ".")])
 
 

@@ -210,6 +210,8 @@ ROWS = (
         "room for 4194300 MiB on /dev/sda; its volumes need 5242880 MiB", "; its volumes need ", (VDA, SDA)),
     Row("a-node-as-second-disk", "storage_init=virtio:TARGET0,ata:WD-1", "serial WD-1) carries a finished node",
         "is asked for as a disk of a volume group", (VDA, replace(SDA, node=NodeMark(UUID(int=1), finished=True)))),
+    Row("a-word-that-grub-would-spoil", 'storage_init acpi_osi="Windows 2009"', "keep acpi_osi=",
+        "hands no blanks, quotes and backslashes on as they are"),
     Row("an-image-that-encrypts-nothing", "storage_init swap_encrypt=Swap", "the feature swap-encrypt",
         "this image has nothing to encrypt swap with"),
 

@@ -92,6 +92,15 @@ def test_too_little_memory_is_refused_with_what_there_is_and_what_would_do() -> 
     assert _plan("storage_init", facts=replace(MACHINE, memory_bytes=256 * MIB)).decision is Decision.INSTALL
 
 
+@pytest.mark.parametrize("word", ['acpi_osi="Windows 2009"', "acpi_osi='Linux'", "pci=a\\b"])
+def test_a_kept_word_that_grub_would_change_is_refused_where_a_node_is_made(word: str) -> None:
+    with pytest.raises(Refused, match="its GRUB hands no blanks, quotes and backslashes on as they are"):
+        _plan(f"storage_init {word}")
+    node = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
+    assert _plan(f"storage_init {word}", node).decision is Decision.ALREADY_INSTALLED
+    assert _plan('storage_init acpi_osi="!Linux"').slots[0].kernel_arguments.endswith(" acpi_osi=!Linux")
+
+
 def test_a_finished_node_boots_with_little_memory_too() -> None:
     node = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
     plan = _plan("storage_init", node, facts=replace(MACHINE, memory_bytes=212 * MIB))
