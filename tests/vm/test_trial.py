@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoinstall.slots import MOST_TRIES, Slot, SlotState, fresh
+from autoinstall.node.state import STATE_COPIES
+from autoinstall.slots import MOST_TRIES, Slot, SlotState, fresh, render_env
 from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage
+from tests.vm.faults import bad_sector
 from tests.vm.hardware import Disk, Hardware
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
@@ -20,6 +23,8 @@ TIMER_LIMIT_S = 120
 MENU_LIMIT_S = 60
 GIVE_UP_LIMIT_S = 270
 """Before the five minutes of the deadline: it ends a boot where nothing else does, and must not hide that."""
+STALLED_LIMIT_S = 420
+"""The deadline, the limit of what it starts, and the watchdog of a reboot."""
 BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
 DEGRADED = r"^autoinstall: node=degraded slot=A image=\S+ failed=health.d/tyre$"
 ON_TRIAL = SlotState(Slot.A, 2, False, MOST_TRIES, True)
@@ -29,7 +34,7 @@ GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 ONLY_A = "ConditionKernelCommandLine=rd.autoinstall.slot=A"
 HANG = {
     "systemd/system/hang.service": f"[Unit]\n{ONLY_A}\nBefore=boot-complete.target\n"
-    "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n",
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/sh -c 'echo hangs >/dev/console; exec sleep infinity'\n",
     "systemd/system/boot-complete.target.d/hang.conf": "[Unit]\nRequires=hang.service\n",
     "systemd/system/autoinstall-deadline.timer.d/short.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=30s\n",
 }
@@ -67,6 +72,20 @@ def test_a_slot_on_trial_gives_way_after_its_attempts(
     assert slot_state(disk) == SlotState(Slot.A, 0, False, MOST_TRIES - 1, True)
 
 
+def test_a_slot_on_trial_gives_way_where_its_disk_answers_no_more(source: Finished, tmp_path: Path) -> None:
+    """Whoever would keep why then hangs too, and so does all that is not in memory."""
+    disk = source.copy(tmp_path, HANG, replace(ON_TRIAL, a_try=1))
+    with node(disk, tmp_path, reboots=True) as machine:
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "A"
+        machine.wait_for_line("^hangs", NODE_LIMIT_S)
+        machine.stall(machine.hardware.disks[0])
+        machine.wait_for_qmp("RESET", STALLED_LIMIT_S, guest=True)
+        machine.stall(machine.hardware.disks[0], False)
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "B"
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.kill()
+
+
 def test_a_slot_that_was_once_good_stays_up_with_the_same_failed_check(source: Finished, tmp_path: Path) -> None:
     disk = source.copy(tmp_path, {**TYRE, **SHELL}, GOOD)
     with node(disk, tmp_path) as machine:
@@ -94,6 +113,21 @@ def test_attempts_come_back_after_a_while_of_health(source: Finished, tmp_path: 
         machine.shell(f"{journal} | grep -m 1 'slot A: {MOST_TRIES} tries left, good'", TIMER_LIMIT_S)
         machine.kill()
     assert slot_state(disk) == SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
+
+
+def test_a_copy_of_the_slot_state_that_cannot_be_read_costs_no_boot_and_is_written_anew(
+    source: Finished, tmp_path: Path
+) -> None:
+    disk = source.copy(tmp_path, SHELL, fresh())
+    esp = disk.table["EFI"]
+    copy = disk.read(esp.start_bytes, esp.size_bytes).index(render_env(fresh()))
+    rules = bad_sector(tmp_path / "rules", esp.start_bytes + copy, "read")
+    with Machine(Hardware(disks=(Disk(disk.path, faults=rules),)), tmp_path, name="node") as machine:
+        machine.wait_for_line(HEALTHY, NODE_LIMIT_S)
+        assert machine.shell("systemctl is-system-running --wait", NODE_LIMIT_S).split() == ["running"]
+        machine.power_off()
+    good = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, False)
+    assert {disk.esp_file(name) for name in STATE_COPIES} == {render_env(good)}
 
 
 def test_the_other_slot_is_chosen_in_the_boot_menu_and_stays_where_a_rollback_says_so(
