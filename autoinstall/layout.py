@@ -185,7 +185,7 @@ def place(install_id: UUID, space: Space) -> Layout:
 
 def smallest_disk_bytes(space: Space) -> int:
     """The least whole MiB of a boot disk that `place` accepts, found by asking the same layout."""
-    low, high = 0, 1 << 22
+    low, high = 0, 1 << 64  # more than any line can ask for
     while low + 1 < high:
         middle = (low + high) // 2
         fits = _place(UUID(int=0), replace(space, disk_bytes=middle * MIB))

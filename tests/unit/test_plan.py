@@ -101,6 +101,12 @@ def test_a_kept_word_that_grub_would_change_is_refused_where_a_node_is_made(word
     assert _plan('storage_init acpi_osi="!Linux"').slots[0].kernel_arguments.endswith(" acpi_osi=!Linux")
 
 
+@pytest.mark.parametrize("words", ["storage_vol=8T,Data", "storage_vol=999999999999T,Data"])
+def test_a_disk_that_is_too_small_is_told_what_it_lacks_however_much_that_is(words: str) -> None:
+    with pytest.raises(Refused, match=r"the disk has 6144\.0 GiB; the layout needs [0-9]+ MiB, [0-9]+ MiB more"):
+        _plan(f"storage_init {words}", replace(VDA, size_bytes=6 << 40))
+
+
 def test_a_finished_node_boots_with_little_memory_too() -> None:
     node = replace(VDA, node=NodeMark(UUID(int=1), finished=True))
     plan = _plan("storage_init", node, facts=replace(MACHINE, memory_bytes=212 * MIB))
