@@ -108,9 +108,9 @@ def main(args: argparse.Namespace, host: Host) -> int:
     if os.geteuid() != 0:
         reason = "the checks of this node read what only root may: a healthy one would be called degraded"
         raise CannotHere(reason, hint="run this as root")
-    fallen = fell_back_from(host) if args.tell else None  # first: an upgrade may end while the checks wait
     health = check_node(host)
     if args.tell:
+        fallen = fell_back_from(host)
         if health.on_trial and health.failed:
             keep_reasons(health.slot, [f"{finding.check}: {finding.problem}" for finding in health.failed], host)
         tell(health, fallen)

@@ -200,7 +200,7 @@ def test_an_upgrade_that_ends_while_the_checks_wait_did_not_fall(
     write_state(esp, SlotState(Slot.A, 2, True, 3, False))
 
     def upgraded(host: object) -> Health:
-        waiting = SlotState(Slot.B, 2, True, 1, False)
+        waiting = SlotState(Slot.B, 2, True, 3, False)
         write_state(esp, waiting)
         there["node"] = OnNode(waiting, Slot.A, {Slot.A: OLD, Slot.B: NEW})
         return Health(Slot.A, "0" * 64, False, ())
