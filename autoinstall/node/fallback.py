@@ -72,8 +72,8 @@ def forget_trials() -> None:
 def fallen_now(host: Host) -> dict[str, Any] | None:
     """What this boot fell back from, and why; None where it is the boot that was wanted. Kept on Config.
 
-    `new` is whether that was not known before. To be asked once in a boot: an upgrade that waits, and has
-    fewer attempts than most, looks the same. Where the slot that is first holds an image that once was good, it is told of
+    `new` is whether that was not known before. To be asked once in a boot: an upgrade that waits, and has fewer
+    attempts than most, looks the same. Where the slot that is first holds an image that once was good, it is told of
     and no more: no image is given up.
     """
     if slot_state(host).primary is booted_slot(host):
