@@ -20,7 +20,7 @@ from tests.vm.live import LiveSystem
 from tests.vm.machine import Machine
 from tests.vm.newer import derived, write_iso
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
 UPGRADE_LIMIT_S = 300
 GOOD_A = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)

@@ -19,7 +19,7 @@ from tests.vm.test_slot_choice import BOOT_LIMIT_S, fill, grub_disk
 from tests.vm.watch import NEVER
 
 __all__ = ["grub_disk"]
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
 LOADS = "invalid magic number"
 """Of what GRUB would start: here it is no kernel."""
@@ -35,11 +35,7 @@ CASES: dict[str, dict[str, bytes | None]] = {
 """What is wrong with slot A, by its name: a file of other content, or none. Slot B never has a kernel."""
 
 
-@pytest.mark.parametrize(
-    "firmware",
-    [Firmware.BIOS, pytest.param(Firmware.UEFI, marks=pytest.mark.exhaustive)],
-    ids=lambda firmware: firmware.value,
-)
+@pytest.mark.parametrize("firmware", list(Firmware), ids=lambda firmware: firmware.value)
 def test_what_rots_is_not_started(grub_disk: Path, tmp_path: Path, firmware: Firmware) -> None:
     disk = DiskImage(grub_disk).copy(tmp_path / "disk.raw")
     state = render_env(fresh())
