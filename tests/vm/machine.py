@@ -169,6 +169,12 @@ class Machine:
         )
         self.qmp("qom-set", path=f"/machine/peripheral/{disk.id}-dev", property="drive", value="faults")
 
+    def stall(self, disk: Disk, stalled: bool = True) -> None:
+        """From now on a virtio disk answers nothing, for hours; or it answers again."""
+        limits = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+        backend = f"/machine/peripheral/{disk.id}-dev/virtio-backend"
+        self.qmp("block_set_io_throttle", id=backend, **{**limits, "bps": int(stalled)})
+
     def save(self, state: Path) -> None:
         """Stop the machine and write its state; an equal machine with `incoming` can `resume` from it."""
         self.qmp("stop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.vm.hardware import Disk, Hardware
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
 from tests.vm.machine import DOWN, Machine
+from tests.vm.watch import NEVER
 
 pytestmark = [pytest.mark.vm, pytest.mark.exhaustive]
 
@@ -22,6 +24,8 @@ TIMER_LIMIT_S = 120
 MENU_LIMIT_S = 60
 GIVE_UP_LIMIT_S = 270
 """Before the five minutes of the deadline: it ends a boot where nothing else does, and must not hide that."""
+STALLED_LIMIT_S = 420
+"""The deadline, the limits of what it starts, and the watchdog."""
 BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
 DEGRADED = r"^autoinstall: node=degraded slot=A image=\S+ failed=health.d/tyre$"
 ON_TRIAL = SlotState(Slot.A, 2, False, MOST_TRIES, True)
@@ -31,7 +35,7 @@ GOOD = SlotState(Slot.A, MOST_TRIES, True, MOST_TRIES, True)
 ONLY_A = "ConditionKernelCommandLine=rd.autoinstall.slot=A"
 HANG = {
     "systemd/system/hang.service": f"[Unit]\n{ONLY_A}\nBefore=boot-complete.target\n"
-    "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n",
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/sh -c 'echo hangs >/dev/console; exec sleep infinity'\n",
     "systemd/system/boot-complete.target.d/hang.conf": "[Unit]\nRequires=hang.service\n",
     "systemd/system/autoinstall-deadline.timer.d/short.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=30s\n",
 }
@@ -67,6 +71,20 @@ def test_a_slot_on_trial_gives_way_after_its_attempts(
         assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
         machine.kill()
     assert slot_state(disk) == SlotState(Slot.A, 0, False, MOST_TRIES - 1, True)
+
+
+def test_a_slot_on_trial_gives_way_where_its_disk_answers_no_more(source: Finished, tmp_path: Path) -> None:
+    """Whoever would keep why then hangs too, and so does all that is not in memory."""
+    disk = source.copy(tmp_path, HANG, replace(ON_TRIAL, a_try=1))
+    with node(disk, tmp_path, reboots=True) as machine:
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "A"
+        machine.wait_for_line("^hangs", NODE_LIMIT_S)
+        machine.stall(machine.hardware.disks[0])
+        machine.wait_for_line("Kernel panic - not syncing: Software Watchdog Timer expired", STALLED_LIMIT_S)
+        machine.stall(machine.hardware.disks[0], False)
+        assert machine.wait_for_line(BOOTING, NODE_LIMIT_S, unless=NEVER).group(1) == "B"
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        machine.kill()
 
 
 def test_a_slot_that_was_once_good_stays_up_with_the_same_failed_check(source: Finished, tmp_path: Path) -> None:
