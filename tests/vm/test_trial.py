@@ -12,7 +12,7 @@ from autoinstall.slots import MOST_TRIES, Slot, SlotState, fresh, render_env
 from tests.vm.configured import SHELL, Finished, slot_state
 from tests.vm.disk import DiskImage
 from tests.vm.faults import bad_sector
-from tests.vm.hardware import Disk, Hardware
+from tests.vm.hardware import Disk, Hardware, erst
 from tests.vm.installed import HEALTHY, NODE_LIMIT_S
 from tests.vm.live import LiveSystem
 from tests.vm.machine import DOWN, Machine
@@ -26,6 +26,7 @@ GIVE_UP_LIMIT_S = 270
 """Before the five minutes of the deadline: it ends a boot where nothing else does, and must not hide that."""
 STALLED_LIMIT_S = 420
 """The deadline, the limits of what it starts, and the watchdog."""
+BITTEN = "Software Watchdog Timer expired"
 BOOTING = r"Kernel command line: .* rd\.autoinstall\.slot=([AB])"
 DEGRADED = r"^autoinstall: node=degraded slot=A image=\S+ failed=health.d/tyre$"
 ON_TRIAL = SlotState(Slot.A, 2, False, MOST_TRIES, True)
@@ -75,15 +76,17 @@ def test_a_slot_on_trial_gives_way_after_its_attempts(
 
 def test_a_slot_on_trial_gives_way_where_its_disk_answers_no_more(source: Finished, tmp_path: Path) -> None:
     """Whoever would keep why then hangs too, and so does all that is not in memory."""
-    disk = source.copy(tmp_path, HANG, replace(ON_TRIAL, a_try=1))
-    with node(disk, tmp_path, reboots=True) as machine:
+    disk = source.copy(tmp_path, {**HANG, **SHELL}, replace(ON_TRIAL, a_try=1))
+    hardware = Hardware(disks=(Disk(disk.path),), reboots=True, more=erst(tmp_path / "erst"))
+    with Machine(hardware, tmp_path, name="node") as machine:
         assert machine.wait_for_line(BOOTING, NODE_LIMIT_S).group(1) == "A"
         machine.wait_for_line("^hangs", NODE_LIMIT_S)
         machine.stall(machine.hardware.disks[0])
-        machine.wait_for_line("Kernel panic - not syncing: Software Watchdog Timer expired", STALLED_LIMIT_S)
+        machine.wait_for_line(f"Kernel panic - not syncing: {BITTEN}", STALLED_LIMIT_S)
         machine.stall(machine.hardware.disks[0], False)
         assert machine.wait_for_line(BOOTING, NODE_LIMIT_S, unless=NEVER).group(1) == "B"
-        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S).group(1) == "B"
+        assert machine.wait_for_line(HEALTHY, NODE_LIMIT_S, unless=NEVER).group(1) == "B"
+        assert BITTEN in machine.shell("autoinstall status")
         machine.kill()
 
 
